@@ -1,0 +1,105 @@
+# pixi-ws. Everything that is made goes under build/.
+#
+#   make            the programs, in build/bin
+#   make verify     the main job: server, settings, client, and the proof that the link works
+#   make test       unit tests and process tests, with ASan and UBSan
+#   make lint       modules, format, static checks, both compilers
+#   make test-fresh the README's commands on a fresh Debian 12
+
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
+VERSION  := $(shell cat VERSION)
+WARN     := -std=c17 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Werror
+CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -Iapps -DPIXI_VERSION='"$(VERSION)"'
+HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
+SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDLIBS   := -lcrypto
+
+SRC   := $(filter-out %_test.c,$(wildcard src/*/*.c src/*/*/*.c))
+TESTS := $(wildcard src/*/*_test.c src/*/*/*_test.c)
+APPS  := pixi-ws-client pixi-ws-server
+APPSRC := $(wildcard apps/*/*.c)
+HDR   := $(wildcard src/*/*.h src/*/*/*.h include/*/*.h apps/*/*.h tests/*.h)
+
+B := build
+# Three flavours of the same sources: rel (what users get), san (what tests run), clang (warnings only, for lint).
+FLAGS_rel   := -O2 -g $(HARDEN)
+FLAGS_san   := -O1 -g $(SAN)
+LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
+LFLAGS_san  := $(SAN)
+
+.PHONY: all san deps-build deps-test verify test test-unit test-process lint test-fresh clean help
+all: deps-build
+	@$(MAKE) --no-print-directory programs
+
+.PHONY: programs
+programs: $(APPS:%=$(B)/bin/%)
+san: $(APPS:%=$(B)/san/bin/%)
+
+define flavour
+$(B)/$(1)/obj/%.o: %.c $(HDR) Makefile VERSION
+	@mkdir -p $$(@D)
+	$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
+
+$(B)/$(1)/libpixi-core.a: $$(SRC:%.c=$(B)/$(1)/obj/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+
+$(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
+	@mkdir -p $$(@D)
+	$$(CC) $$(LFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$< $$(LDLIBS)
+
+$$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/$$(a)/*.c))))
+endef
+$(eval $(call flavour,rel))
+$(eval $(call flavour,san))
+.SECONDARY:
+
+$(B)/bin/%: $(B)/rel/bin/%
+	@mkdir -p $(@D)
+	@cp -f $< $@
+
+# Unit tests: x_test.c beside x.c, each a program of its own.
+$(B)/san/test/%: %.c $(B)/san/libpixi-core.a $(HDR)
+	@mkdir -p $(@D)
+	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_san) -Itests -o $@ $< $(B)/san/libpixi-core.a $(LDLIBS) -lcmocka
+
+UNIT := $(TESTS:%.c=$(B)/san/test/%)
+.PHONY: unit-programs
+unit-programs: $(UNIT)
+
+deps-build:
+	@tools/install-deps build
+deps-test: deps-build
+	@tools/install-deps test
+
+verify: all
+	@tools/verify
+
+test: deps-test
+	@$(MAKE) --no-print-directory -j2 programs san unit-programs
+	@tools/run-tests $(UNIT)
+
+test-unit: deps-test
+	@$(MAKE) --no-print-directory -j2 unit-programs
+	@tools/run-tests --unit $(UNIT)
+
+lint: deps-test
+	@tools/lint
+
+test-fresh:
+	@tools/test-fresh
+
+clean:
+	rm -rf $(B)
+
+help:
+	@sed -n '1,/^$$/p' Makefile | sed 's/^# \{0,1\}//'

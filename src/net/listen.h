@@ -1,0 +1,22 @@
+/* listen.h -- a listening TCP socket. */
+#ifndef PIXI_NET_LISTEN_H
+#define PIXI_NET_LISTEN_H
+
+#include "net/addr.h"
+#include "net/loop.h"
+
+struct pixi_listener {
+    struct pixi_watch watch;
+    struct pixi_timer rest; /* while descriptors have run out */
+    struct pixi_loop *loop;
+    struct pixi_addr addr; /* as bound: the port is the real one */
+    /* gives fd: connected, non-blocking */
+    void (*on_accept)(struct pixi_listener *, int fd, const struct pixi_addr *from);
+};
+
+/* pixi_listener_open -- bind and listen; on_accept is set before.
+ *   PIXI_OK | PIXI_E_SYS (errno kept) */
+int pixi_listener_open(struct pixi_listener *s, struct pixi_loop *l, const struct pixi_addr *at);
+void pixi_listener_close(struct pixi_listener *s);
+
+#endif

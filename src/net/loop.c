@@ -1,0 +1,160 @@
+#include "net/loop.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { READY_MAX = 256 };
+
+static uint64_t clock_us(clockid_t id)
+{
+    struct timespec ts;
+
+    clock_gettime(id, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+uint64_t pixi_clock_mono_us(void)
+{
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+uint64_t pixi_clock_mono_ms(void)
+{
+    return clock_us(CLOCK_MONOTONIC) / 1000;
+}
+
+uint64_t pixi_clock_wall_ms(void)
+{
+    return clock_us(CLOCK_REALTIME) / 1000;
+}
+
+int pixi_loop_init(struct pixi_loop *l)
+{
+    *l = (struct pixi_loop){.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    if (l->epoll_fd < 0)
+        return PIXI_E_SYS;
+    l->rx = malloc(PIXI_RX_LEN);
+    if (!l->rx) {
+        close(l->epoll_fd);
+        return PIXI_E_NOMEM;
+    }
+    l->tasks_end = &l->tasks;
+    l->now_ms = l->wheel.now_ms = pixi_clock_mono_ms();
+    return PIXI_OK;
+}
+
+static void run_tasks(struct pixi_loop *l)
+{
+    struct pixi_task *t;
+
+    while ((t = l->tasks)) {
+        l->tasks = t->next;
+        if (!l->tasks)
+            l->tasks_end = &l->tasks;
+        t->next = NULL;
+        t->is_queued = false;
+        t->run(t);
+    }
+}
+
+void pixi_loop_clear(struct pixi_loop *l)
+{
+    run_tasks(l);
+    pixi_out_pool_clear(&l->pool);
+    free(l->rx);
+    close(l->epoll_fd);
+    *l = (struct pixi_loop){.epoll_fd = -1};
+}
+
+static int wait_for(const struct pixi_loop *l, int wait_ms)
+{
+    uint64_t next = pixi_wheel_next(&l->wheel), now = pixi_clock_mono_ms(), in;
+
+    if (next == UINT64_MAX)
+        return wait_ms;
+    in = next > now ? next - now : 0;
+    if (wait_ms >= 0 && in > (uint64_t)wait_ms)
+        return wait_ms;
+    return in > INT_MAX ? INT_MAX : (int)in;
+}
+
+int pixi_loop_turn(struct pixi_loop *l, int wait_ms)
+{
+    struct epoll_event ready[READY_MAX];
+    int count;
+
+    run_tasks(l); /* what was done between turns */
+    count = epoll_wait(l->epoll_fd, ready, READY_MAX, wait_for(l, wait_ms));
+    if (count < 0 && errno != EINTR)
+        return PIXI_E_SYS;
+    l->now_ms = pixi_clock_mono_ms();
+    for (int i = 0; i < count; i++) {
+        struct pixi_watch *w = ready[i].data.ptr;
+
+        if (w->is_watched)
+            w->on_ready(w, ready[i].events);
+    }
+    pixi_wheel_advance(&l->wheel, l->now_ms);
+    run_tasks(l);
+    return PIXI_OK;
+}
+
+int pixi_loop_run(struct pixi_loop *l)
+{
+    int rc = PIXI_OK;
+
+    l->is_stopped = false;
+    while (!l->is_stopped && rc == PIXI_OK)
+        rc = pixi_loop_turn(l, -1);
+    return rc;
+}
+
+void pixi_loop_stop(struct pixi_loop *l)
+{
+    l->is_stopped = true;
+}
+
+int pixi_loop_watch(struct pixi_loop *l, struct pixi_watch *w, uint32_t events)
+{
+    struct epoll_event e = {.events = events, .data.ptr = w};
+
+    if (w->is_watched && w->events == events)
+        return PIXI_OK;
+    if (epoll_ctl(l->epoll_fd, w->is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, w->fd, &e) < 0)
+        return PIXI_E_SYS;
+    w->is_watched = true;
+    w->events = events;
+    return PIXI_OK;
+}
+
+void pixi_loop_unwatch(struct pixi_loop *l, struct pixi_watch *w)
+{
+    if (w->is_watched)
+        epoll_ctl(l->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+    w->is_watched = false;
+    w->events = 0;
+}
+
+void pixi_loop_set_timer(struct pixi_loop *l, struct pixi_timer *t, uint64_t in_ms)
+{
+    pixi_wheel_set(&l->wheel, t, l->now_ms + in_ms);
+}
+
+void pixi_loop_cancel_timer(struct pixi_loop *l, struct pixi_timer *t)
+{
+    pixi_wheel_cancel(&l->wheel, t);
+}
+
+void pixi_loop_defer(struct pixi_loop *l, struct pixi_task *t)
+{
+    if (t->is_queued)
+        return;
+    t->is_queued = true;
+    t->next = NULL;
+    *l->tasks_end = t;
+    l->tasks_end = &t->next;
+}
