@@ -29,13 +29,13 @@ APPSRC := $(wildcard apps/*/*.c)
 HDR   := $(wildcard src/*/*.h src/*/*/*.h include/*/*.h apps/*/*.h tests/*.h)
 
 B := build
-# Three flavours of the same sources: rel (what users get), san (what tests run), clang (warnings only, for lint).
+# Two flavours of the same sources: rel (what users get), san (what tests run).
 FLAGS_rel   := -O2 -g $(HARDEN)
 FLAGS_san   := -O1 -g $(SAN)
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test verify test test-unit test-process lint test-fresh clean help
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh clean help
 all: deps-build
 	@$(MAKE) --no-print-directory programs
 
@@ -80,6 +80,8 @@ deps-build:
 	@tools/install-deps build
 deps-test: deps-build
 	@tools/install-deps test
+deps-lint: deps-build
+	@tools/install-deps test lint
 
 verify: all
 	@tools/verify
@@ -92,8 +94,13 @@ test-unit: deps-test
 	@$(MAKE) --no-print-directory -j2 unit-programs
 	@tools/run-tests --unit $(UNIT)
 
-lint: deps-test
+lint: deps-lint
 	@tools/lint
+
+# What lint gives to clang, quoted for the shell.
+print-flags:
+	$(info $(WARN) $(CPPFLAGS))
+	@:
 
 test-fresh:
 	@tools/test-fresh
