@@ -47,11 +47,16 @@ int pixi_loop_init(struct pixi_loop *l)
     return PIXI_OK;
 }
 
+/* Runs what is queued now; what that queues in turn has its time after the next wait, so that work which goes on and
+ * on lets others in. */
 static void run_tasks(struct pixi_loop *l)
 {
-    struct pixi_task *t;
+    struct pixi_task *t, **stop = l->tasks_end;
+    bool is_last = !l->tasks;
 
-    while ((t = l->tasks)) {
+    while (!is_last) {
+        t = l->tasks;
+        is_last = &t->next == stop;
         l->tasks = t->next;
         if (!l->tasks)
             l->tasks_end = &l->tasks;
@@ -63,8 +68,11 @@ static void run_tasks(struct pixi_loop *l)
 
 void pixi_loop_clear(struct pixi_loop *l)
 {
-    run_tasks(l);
+    while (l->tasks)
+        run_tasks(l);
     pixi_out_pool_clear(&l->pool);
+    while (l->spare_count > 0)
+        pixi_buf_clear(&l->spares[--l->spare_count]);
     free(l->rx);
     close(l->epoll_fd);
     *l = (struct pixi_loop){.epoll_fd = -1};
@@ -74,6 +82,8 @@ static int wait_for(const struct pixi_loop *l, int wait_ms)
 {
     uint64_t next = pixi_wheel_next(&l->wheel), now = pixi_clock_mono_ms(), in;
 
+    if (l->tasks)
+        return 0;
     if (next == UINT64_MAX)
         return wait_ms;
     in = next > now ? next - now : 0;
@@ -157,4 +167,25 @@ void pixi_loop_defer(struct pixi_loop *l, struct pixi_task *t)
     t->next = NULL;
     *l->tasks_end = t;
     l->tasks_end = &t->next;
+}
+
+struct pixi_buf pixi_loop_borrow(struct pixi_loop *l, size_t max)
+{
+    struct pixi_buf b = pixi_buf_init(max);
+
+    if (l->spare_count > 0) {
+        b = l->spares[--l->spare_count];
+        b.max = max > b.cap ? max : b.cap;
+    }
+    return b;
+}
+
+void pixi_loop_give_back(struct pixi_loop *l, struct pixi_buf *b)
+{
+    pixi_buf_reset(b);
+    if (b->cap > 0 && b->cap <= PIXI_LOOP_SPARE_MAX && l->spare_count < PIXI_LOOP_SPARES)
+        l->spares[l->spare_count++] = *b;
+    else
+        pixi_buf_clear(b);
+    *b = pixi_buf_init(b->max);
 }

@@ -6,6 +6,7 @@
 #ifndef PIXI_NET_LOOP_H
 #define PIXI_NET_LOOP_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "net/out.h"
 #include "net/wheel.h"
@@ -17,6 +18,7 @@ struct pixi_watch {
     int fd;
     uint32_t events; /* EPOLLIN | EPOLLOUT waited for */
     void (*on_ready)(struct pixi_watch *, uint32_t events);
+    void *owner; /* for the owner; may be NULL */
     bool is_watched;
 };
 
@@ -27,7 +29,11 @@ struct pixi_task {
     void (*run)(struct pixi_task *);
 };
 
-enum { PIXI_RX_LEN = 65536 }; /* bytes: the one receive buffer of a loop */
+enum {
+    PIXI_RX_LEN = 65536,             /* bytes: the one receive buffer of a loop */
+    PIXI_LOOP_SPARES = 16,           /* buffers kept for the next that needs one */
+    PIXI_LOOP_SPARE_MAX = 128 * 1024 /* bytes: larger ones are given back to the system */
+};
 
 struct pixi_loop {
     int epoll_fd;
@@ -37,6 +43,8 @@ struct pixi_loop {
     struct pixi_task *tasks, **tasks_end;
     uint8_t *rx;               /* PIXI_RX_LEN bytes, lent to whoever is reading */
     struct pixi_out_pool pool; /* send buffers, lent while something waits */
+    struct pixi_buf spares[PIXI_LOOP_SPARES];
+    unsigned spare_count;
 };
 
 /* pixi_loop_init -- PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS (errno kept). */
@@ -62,6 +70,11 @@ void pixi_loop_cancel_timer(struct pixi_loop *l, struct pixi_timer *t);
 
 /* pixi_loop_defer -- run t once at the end of this turn; nothing when it is queued already. */
 void pixi_loop_defer(struct pixi_loop *l, struct pixi_task *t);
+
+/* pixi_loop_borrow -- an empty buffer, most often one that has its memory already; give it back when done.
+ * What waits for the rest of a message holds one; an idle connection holds none. */
+struct pixi_buf pixi_loop_borrow(struct pixi_loop *l, size_t max);
+void pixi_loop_give_back(struct pixi_loop *l, struct pixi_buf *b);
 
 /* pixi_clock_mono_ms, _mono_us, _wall_ms -- the clocks, read now. Wall time is since 1970. */
 uint64_t pixi_clock_mono_ms(void);

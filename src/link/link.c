@@ -1,0 +1,498 @@
+#include "link/link.h"
+#include "base/base64.h"
+
+#include <errno.h>
+#include <sys/random.h>
+
+#define OF(member, ptr) ((struct pixi_link *)((char *)(ptr)-offsetof(struct pixi_link, member)))
+
+/* --- the end ------------------------------------------------------------------------------------------------- */
+
+static void tell_end(struct pixi_task *task)
+{
+    struct pixi_link *k = OF(last, task);
+    struct pixi_link_end end = k->end;
+
+    k->handlers->on_close(k, &end);
+}
+
+static void set_end(struct pixi_link *k, int err, uint16_t code, struct pixi_cur reason, bool is_ours)
+{
+    size_t len = pixi_cur_left(&reason);
+
+    if (k->is_end_known)
+        return;
+    k->is_end_known = true;
+    k->end = (struct pixi_link_end){.err = err, .code = code, .is_ours = is_ours};
+    if (len)
+        memcpy(k->end.reason, reason.p, len);
+}
+
+static void set_error(struct pixi_link *k, int err, bool is_ours)
+{
+    set_end(k, err, PIXI_WS_CLOSE_ABNORMAL, pixi_cur_init(NULL, 0), is_ours);
+}
+
+static void finish(struct pixi_link *k)
+{
+    if (k->state == PIXI_LINK_CLOSED)
+        return;
+    k->state = PIXI_LINK_CLOSED;
+    pixi_loop_cancel_timer(k->loop, &k->timer);
+    pixi_loop_give_back(k->loop, &k->partial);
+    pixi_tcp_close(&k->tcp);
+    pixi_loop_defer(k->loop, &k->last);
+}
+
+void pixi_link_drop(struct pixi_link *k, int err)
+{
+    set_error(k, err, true);
+    finish(k);
+}
+
+/* All is said. The server ends the TCP connection first, so that the client's port is not the one that waits
+ * (§7.1.1); both give the other close_ms. */
+static void linger(struct pixi_link *k)
+{
+    k->state = PIXI_LINK_LINGER;
+    pixi_loop_set_timer(k->loop, &k->timer, k->limits->close_ms);
+    if (k->role == PIXI_SERVER)
+        pixi_tcp_shutdown(&k->tcp);
+}
+
+/* --- sending ------------------------------------------------------------------------------------------------- */
+
+static int fresh_mask(struct pixi_link *k, uint8_t mask[4])
+{
+    if (k->entropy_left < 4) {
+        if (getrandom(k->entropy, sizeof k->entropy, 0) != sizeof k->entropy)
+            return PIXI_E_SYS;
+        k->entropy_left = sizeof k->entropy;
+    }
+    k->entropy_left = (uint8_t)(k->entropy_left - 4);
+    memcpy(mask, k->entropy + k->entropy_left, 4);
+    return PIXI_OK;
+}
+
+/* Copies a masked payload piece by piece, so that no second copy of it is needed. */
+static int put_masked(struct pixi_link *k, const struct pixi_ws_frame *f, const uint8_t *bytes)
+{
+    for (uint64_t at = 0; at < f->payload_len;) {
+        size_t some = PIXI_OUT_CHUNK / 2;
+        uint8_t *room;
+
+        if (some > f->payload_len - at)
+            some = (size_t)(f->payload_len - at);
+        room = pixi_tcp_room(&k->tcp, some);
+        if (!room)
+            return PIXI_E_NOMEM;
+        memcpy(room, bytes + at, some);
+        pixi_ws_mask(room, some, f->mask, at);
+        at += some;
+    }
+    return PIXI_OK;
+}
+
+static int put_frame(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint8_t *bytes, size_t len)
+{
+    struct pixi_ws_frame f = {.payload_len = len, .opcode = (uint8_t)opcode, .is_final = true};
+    uint8_t head[PIXI_WS_HEAD_MAX];
+    int rc;
+
+    if (k->role == PIXI_CLIENT && (rc = fresh_mask(k, f.mask)) != PIXI_OK)
+        return rc;
+    rc = pixi_tcp_send(&k->tcp, head, pixi_ws_frame_encode(&f, k->role, head));
+    if (rc != PIXI_OK)
+        return rc;
+    rc = k->role == PIXI_CLIENT ? put_masked(k, &f, bytes) : pixi_tcp_send(&k->tcp, bytes, len);
+    if (rc != PIXI_OK)
+        pixi_link_drop(k, rc); /* its header is queued: half a frame must not be followed by another */
+    return rc;
+}
+
+static int check_room(const struct pixi_link *k, size_t len)
+{
+    if (k->state != PIXI_LINK_OPEN)
+        return PIXI_E_WS_CLOSED;
+    if (k->limits->queue_bytes - len < pixi_link_waiting(k) || len > k->limits->queue_bytes)
+        return PIXI_E_QUEUE;
+    return PIXI_OK;
+}
+
+int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t *bytes, size_t len)
+{
+    int rc = check_room(k, len);
+
+    return rc == PIXI_OK ? put_frame(k, type, bytes, len) : rc;
+}
+
+int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared)
+{
+    int rc = check_room(k, len);
+
+    if (rc != PIXI_OK)
+        return rc;
+    return shared ? pixi_tcp_send_shared(&k->tcp, shared) : pixi_tcp_send(&k->tcp, bytes, len);
+}
+
+int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len)
+{
+    return pixi_link_send(k, PIXI_WS_PING, bytes, len);
+}
+
+static void put_close(struct pixi_link *k, uint16_t code, struct pixi_cur reason)
+{
+    uint8_t payload[PIXI_WS_CONTROL_MAX];
+
+    put_frame(k, PIXI_WS_CLOSE, payload, pixi_ws_close_encode(code, reason, payload));
+}
+
+void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason)
+{
+    if (k->state == PIXI_LINK_LINGER || k->state == PIXI_LINK_CLOSED)
+        return;
+    if (k->state != PIXI_LINK_OPEN) {
+        pixi_link_drop(k, PIXI_E_WS_NO_CLOSE);
+        return;
+    }
+    put_close(k, code, reason ? pixi_cur_str(reason) : pixi_cur_init(NULL, 0));
+    if (k->state == PIXI_LINK_CLOSED)
+        return;
+    k->state = PIXI_LINK_CLOSE_SENT;
+    k->end.is_ours = true;
+    pixi_loop_set_timer(k->loop, &k->timer, k->limits->close_ms);
+}
+
+void pixi_link_fail(struct pixi_link *k, int err)
+{
+    if (k->state == PIXI_LINK_CLOSED || k->state == PIXI_LINK_LINGER)
+        return;
+    if (k->state == PIXI_LINK_HANDSHAKE) {
+        pixi_link_drop(k, err);
+        return;
+    }
+    set_error(k, err, true);
+    if (k->state == PIXI_LINK_OPEN)
+        put_close(k, pixi_ws_close_for(err), pixi_cur_str(pixi_err_text(err)));
+    if (k->state == PIXI_LINK_CLOSED)
+        return;
+    /* §7.1.7: whoever fails the connection may end it at once; lingering lets the close frame be read */
+    linger(k);
+    pixi_tcp_shutdown(&k->tcp);
+}
+
+/* --- receiving ----------------------------------------------------------------------------------------------- */
+
+static void on_peer_close(struct pixi_link *k, const struct pixi_ws_event *e)
+{
+    bool is_ours = k->state == PIXI_LINK_CLOSE_SENT;
+
+    set_end(k, PIXI_OK, e->code, e->reason, is_ours);
+    if (!is_ours)
+        put_close(k, e->code, pixi_cur_init(NULL, 0));
+    if (k->state != PIXI_LINK_CLOSED)
+        linger(k);
+}
+
+static void on_data(struct pixi_link *k, const struct pixi_ws_event *e)
+{
+    if (k->state != PIXI_LINK_OPEN)
+        return; /* we have said close: it is passed over, as the reader must still find the peer's close */
+    if (e->is_first && e->is_last) {
+        k->handlers->on_message(k, e->message, e->bytes, e->len);
+        return;
+    }
+    if (e->is_first)
+        k->partial = pixi_loop_borrow(k->loop, k->limits->message_bytes);
+    pixi_buf_put(&k->partial, e->bytes, e->len);
+    if (k->partial.err) {
+        pixi_link_fail(k, k->partial.err == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : k->partial.err);
+    } else if (e->is_last) {
+        struct pixi_buf whole = k->partial;
+
+        k->partial = pixi_buf_init(0);
+        k->handlers->on_message(k, e->message, whole.bytes, whole.len);
+        pixi_loop_give_back(k->loop, &whole);
+    }
+}
+
+static void on_ping(struct pixi_link *k, const struct pixi_ws_event *e)
+{
+    int rc = k->state == PIXI_LINK_OPEN ? pixi_link_send(k, PIXI_WS_PONG, e->bytes, e->len) : PIXI_OK;
+
+    if (rc == PIXI_E_QUEUE)
+        pixi_link_drop(k, rc); /* it sends pings and reads no answers */
+}
+
+static void on_event(struct pixi_link *k, const struct pixi_ws_event *e)
+{
+    switch (e->type) {
+    case PIXI_WS_EVENT_DATA: on_data(k, e); return;
+    case PIXI_WS_EVENT_CLOSE: on_peer_close(k, e); return;
+    case PIXI_WS_EVENT_PING: on_ping(k, e); break;
+    case PIXI_WS_EVENT_PONG: break;
+    }
+    if (k->state == PIXI_LINK_OPEN && k->handlers->on_control)
+        k->handlers->on_control(k, e->type, e->bytes, e->len);
+}
+
+static void read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
+{
+    uint8_t *p = bytes, *end = bytes + len;
+    struct pixi_ws_event e;
+    int rc = PIXI_OK;
+
+    while (rc == PIXI_OK && (k->state == PIXI_LINK_OPEN || k->state == PIXI_LINK_CLOSE_SENT)) {
+        rc = pixi_ws_reader_next(&k->reader, &p, end, &e);
+        if (rc == PIXI_OK)
+            on_event(k, &e);
+    }
+    if (rc < 0)
+        pixi_link_fail(k, rc);
+}
+
+/* --- the opening handshake ------------------------------------------------------------------------------------ */
+
+static void open_up(struct pixi_link *k, struct pixi_cur protocol)
+{
+    k->state = PIXI_LINK_OPEN;
+    k->was_open = true;
+    pixi_ws_reader_init(&k->reader, k->role == PIXI_SERVER ? PIXI_CLIENT : PIXI_SERVER,
+                        k->limits->message_bytes);
+    if (k->limits->ping_ms)
+        pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms);
+    else
+        pixi_loop_cancel_timer(k->loop, &k->timer);
+    k->handlers->on_open(k, protocol);
+}
+
+void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, struct pixi_cur protocol)
+{
+    struct pixi_buf b = pixi_loop_borrow(k->loop, 4096);
+    int rc;
+
+    pixi_ws_response_put(&b, r, protocol);
+    rc = b.err ? b.err : pixi_tcp_send(&k->tcp, b.bytes, b.len);
+    pixi_loop_give_back(k->loop, &b);
+    if (rc == PIXI_OK)
+        open_up(k, protocol);
+    else
+        pixi_link_drop(k, rc);
+}
+
+void pixi_link_respond(struct pixi_link *k, const struct pixi_buf *response)
+{
+    int rc = response->err ? response->err : pixi_tcp_send(&k->tcp, response->bytes, response->len);
+
+    if (rc != PIXI_OK) {
+        pixi_link_drop(k, rc);
+        return;
+    }
+    set_error(k, PIXI_E_WS_STATUS, true);
+    linger(k);
+}
+
+static void on_request_bytes(struct pixi_link *k, struct pixi_cur *in)
+{
+    struct pixi_http_head head;
+    struct pixi_ws_request request;
+    int rc = pixi_http_request_decode(in, &k->limits->http, &head);
+
+    if (rc == PIXI_MORE)
+        return;
+    if (rc != PIXI_OK) {
+        k->handlers->on_request(k, NULL, rc, NULL);
+        return;
+    }
+    rc = pixi_ws_request_check(&head, &request);
+    k->handlers->on_request(k, &head, rc, rc == PIXI_OK ? &request : NULL);
+}
+
+static void on_response_bytes(struct pixi_link *k, struct pixi_cur *in)
+{
+    struct pixi_http_head head;
+    struct pixi_cur protocol;
+    int rc = pixi_http_response_decode(in, &k->limits->http, &head);
+
+    if (rc == PIXI_MORE)
+        return;
+    if (rc == PIXI_OK)
+        rc = pixi_ws_response_check(&head, &k->hello, &protocol);
+    if (rc == PIXI_OK) {
+        open_up(k, protocol);
+        return;
+    }
+    set_error(k, rc, false);
+    if (rc == PIXI_E_WS_STATUS) {
+        k->end.status = head.status;
+        if (k->handlers->on_refused)
+            k->handlers->on_refused(k, &head, *in);
+    }
+    finish(k);
+}
+
+/* Reads a head; what follows it in the same bytes is the stream already. */
+static void read_head(struct pixi_link *k, uint8_t *bytes, size_t len)
+{
+    struct pixi_cur in = pixi_cur_init(bytes, len);
+
+    if (k->role == PIXI_SERVER)
+        on_request_bytes(k, &in);
+    else
+        on_response_bytes(k, &in);
+    if (k->state == PIXI_LINK_OPEN && in.p != in.end)
+        read_frames(k, bytes + (in.p - bytes), pixi_cur_left(&in));
+}
+
+static void on_handshake_bytes(struct pixi_link *k, uint8_t *bytes, size_t len)
+{
+    struct pixi_buf whole;
+
+    if (k->partial.len == 0) {
+        read_head(k, bytes, len);
+        if (k->state != PIXI_LINK_HANDSHAKE)
+            return;
+        k->partial = pixi_loop_borrow(k->loop, k->limits->http.head_bytes + PIXI_RX_LEN);
+        pixi_buf_put(&k->partial, bytes, len);
+        if (k->partial.err)
+            pixi_link_drop(k, k->partial.err);
+        return;
+    }
+    pixi_buf_put(&k->partial, bytes, len);
+    if (k->partial.err) {
+        pixi_link_drop(k, k->partial.err);
+        return;
+    }
+    whole = k->partial; /* a message may need k->partial while these bytes are read */
+    k->partial = pixi_buf_init(0);
+    read_head(k, whole.bytes, whole.len);
+    if (k->state == PIXI_LINK_HANDSHAKE)
+        k->partial = whole;
+    else
+        pixi_loop_give_back(k->loop, &whole);
+}
+
+/* --- what TCP and the clock tell ------------------------------------------------------------------------------ */
+
+static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
+{
+    struct pixi_link *k = OF(tcp, t);
+
+    k->heard_ms = k->loop->now_ms;
+    k->is_pinged = false;
+    if (k->state == PIXI_LINK_HANDSHAKE)
+        on_handshake_bytes(k, bytes, len);
+    else if (k->state != PIXI_LINK_LINGER)
+        read_frames(k, bytes, len);
+}
+
+static void on_end(struct pixi_tcp *t, int err)
+{
+    struct pixi_link *k = OF(tcp, t);
+    int sys_errno = t->sys_errno;
+
+    /* the end without a closing handshake: an orderly FIN, or worse */
+    set_error(k, err ? err : PIXI_E_WS_NO_CLOSE, false);
+    k->end.sys_errno = err ? sys_errno : 0;
+    finish(k);
+}
+
+static void on_drained(struct pixi_tcp *t)
+{
+    struct pixi_link *k = OF(tcp, t);
+
+    if (k->state == PIXI_LINK_OPEN && k->handlers->on_drained)
+        k->handlers->on_drained(k);
+}
+
+static void on_connect(struct pixi_tcp *t, int err)
+{
+    (void)t;
+    (void)err; /* dialling is the dialler's */
+}
+
+const struct pixi_tcp_handlers pixi_link_tcp = {
+    .on_connect = on_connect, .on_bytes = on_bytes, .on_end = on_end, .on_drained = on_drained};
+
+static void keep_alive(struct pixi_link *k)
+{
+    uint64_t quiet = k->loop->now_ms - k->heard_ms;
+
+    if (k->is_pinged) {
+        pixi_link_drop(k, PIXI_E_WS_PONG);
+    } else if (quiet < k->limits->ping_ms) {
+        pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms - quiet);
+    } else {
+        k->is_pinged = true;
+        pixi_link_ping(k, NULL, 0);
+        pixi_loop_set_timer(k->loop, &k->timer, k->limits->pong_ms);
+    }
+}
+
+static void on_due(struct pixi_timer *timer)
+{
+    struct pixi_link *k = OF(timer, timer);
+
+    switch (k->state) {
+    case PIXI_LINK_OPEN: keep_alive(k); break;
+    case PIXI_LINK_HANDSHAKE:
+        if (k->role == PIXI_SERVER)
+            k->handlers->on_request(k, NULL, PIXI_E_TIMEOUT, NULL);
+        else
+            pixi_link_drop(k, PIXI_E_TIMEOUT);
+        break;
+    case PIXI_LINK_CLOSE_SENT: pixi_link_drop(k, PIXI_E_TIMEOUT); break;
+    case PIXI_LINK_LINGER: finish(k); break;
+    case PIXI_LINK_CLOSED: break;
+    }
+}
+
+/* --- starting ------------------------------------------------------------------------------------------------ */
+
+void pixi_link_init(struct pixi_link *k, struct pixi_loop *l, enum pixi_role role,
+                    const struct pixi_link_handlers *h, const struct pixi_link_limits *limits)
+{
+    *k = (struct pixi_link){.loop = l,
+                            .role = role,
+                            .handlers = h,
+                            .limits = limits,
+                            .timer = {.on_due = on_due},
+                            .last = {.run = tell_end}};
+}
+
+static void start(struct pixi_link *k)
+{
+    k->state = PIXI_LINK_HANDSHAKE;
+    k->heard_ms = k->loop->now_ms;
+    pixi_loop_set_timer(k->loop, &k->timer, k->limits->handshake_ms);
+}
+
+int pixi_link_serve(struct pixi_link *k, int fd)
+{
+    int rc = pixi_tcp_open(&k->tcp, k->loop, &pixi_link_tcp, fd);
+
+    if (rc == PIXI_OK)
+        start(k);
+    return rc;
+}
+
+int pixi_link_hello(struct pixi_link *k, const struct pixi_ws_hello *hello)
+{
+    struct pixi_buf b = pixi_loop_borrow(k->loop, 65536);
+    uint8_t nonce[16];
+    int rc;
+
+    k->hello = *hello;
+    k->hello.key = k->key;
+    start(k);
+    if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
+        return PIXI_E_SYS;
+    pixi_base64_encode(PIXI_BASE64_STD, nonce, sizeof nonce, k->key);
+    pixi_ws_request_put(&b, &k->hello);
+    rc = b.err ? b.err : pixi_tcp_send(&k->tcp, b.bytes, b.len);
+    /* the key to the server is in these bytes */
+    if (b.bytes)
+        explicit_bzero(b.bytes, b.len);
+    pixi_loop_give_back(k->loop, &b);
+    return rc;
+}

@@ -1,0 +1,140 @@
+/* link.h -- one live WebSocket connection, either role: TCP below, messages above. RFC 6455.
+ *
+ * A link answers pings, keeps the connection alive, holds the closing handshake and every time-out; who uses it sees
+ * an opening, whole messages, and one end. It owns no buffer while nothing is under way. */
+#ifndef PIXI_LINK_LINK_H
+#define PIXI_LINK_LINK_H
+
+#include "net/tcp.h"
+#include "proto/ws/close.h"
+#include "proto/ws/handshake.h"
+#include "proto/ws/reader.h"
+
+struct pixi_link;
+
+enum pixi_link_state {
+    PIXI_LINK_CLOSED,    /* not yet, or no more */
+    PIXI_LINK_HANDSHAKE, /* the opening handshake is under way */
+    PIXI_LINK_OPEN,
+    PIXI_LINK_CLOSE_SENT, /* we said close, the peer has not */
+    PIXI_LINK_LINGER,     /* all is said: waiting for the end of the TCP connection */
+};
+
+/* How a link ended. */
+struct pixi_link_end {
+    int err;       /* PIXI_OK: the closing handshake was held; else what went wrong */
+    int sys_errno; /* with PIXI_E_RESET */
+    uint16_t
+        code;     /* the peer's close code; PIXI_WS_CLOSE_NONE, PIXI_WS_CLOSE_ABNORMAL where there was none */
+    bool is_ours; /* we closed, or failed the connection, first */
+    unsigned status;                     /* with PIXI_E_WS_STATUS: the HTTP status */
+    char reason[PIXI_WS_REASON_MAX + 1]; /* the peer's, UTF-8 */
+};
+
+struct pixi_link_handlers {
+    /* Server only. A request came: answer it now, by pixi_link_accept or pixi_link_respond. rc is
+     * pixi_ws_request_check's verdict; r is set when that is PIXI_OK. When the head itself cannot be read, head is NULL
+     * and rc says why. Both are gone after return. */
+    void (*on_request)(struct pixi_link *, const struct pixi_http_head *head, int rc,
+                       const struct pixi_ws_request *r);
+    /* Client only, may be NULL. The server answered something else than 101; body holds what of it came with the
+     * head. on_close follows with PIXI_E_WS_STATUS. */
+    void (*on_refused)(struct pixi_link *, const struct pixi_http_head *head, struct pixi_cur body);
+    /* The handshake is done. protocol: the subprotocol, p == NULL for none; gone after return. */
+    void (*on_open)(struct pixi_link *, struct pixi_cur protocol);
+    /* A whole message; text is valid UTF-8. The bytes may be changed in place and are gone after return. */
+    void (*on_message)(struct pixi_link *, enum pixi_ws_opcode type, uint8_t *bytes, size_t len);
+    /* May be NULL: a ping (already answered) or a pong came. */
+    void (*on_control)(struct pixi_link *, enum pixi_ws_event_type type, const uint8_t *bytes, size_t len);
+    /* May be NULL: what did not fit into the system's buffers at once has all left. */
+    void (*on_drained)(struct pixi_link *);
+    /* Once, the last call for this link, from the loop itself: the link may be freed or used anew. */
+    void (*on_close)(struct pixi_link *, const struct pixi_link_end *end);
+};
+
+struct pixi_link_limits {
+    struct pixi_http_limits http;
+    size_t message_bytes; /* of a message that comes */
+    size_t queue_bytes;   /* waiting to leave */
+    uint32_t handshake_ms, close_ms;
+    uint32_t ping_ms; /* after so long without a byte from the peer a ping is sent; 0: never */
+    uint32_t pong_ms; /* after so long without a byte since that ping the peer counts as gone */
+};
+
+enum { PIXI_LINK_ENTROPY = 64 };
+
+struct pixi_link {
+    struct pixi_tcp tcp;
+    struct pixi_loop *loop;                    /* borrowed */
+    const struct pixi_link_handlers *handlers; /* borrowed */
+    const struct pixi_link_limits *limits;     /* borrowed */
+    enum pixi_role role;
+    enum pixi_link_state state;
+    struct pixi_ws_reader reader;
+    struct pixi_buf partial; /* a head or a message cut short; lent by the loop */
+    struct pixi_timer timer; /* which wait it is, the state says */
+    struct pixi_task last;   /* calls on_close */
+    struct pixi_link_end end;
+    struct pixi_ws_hello hello; /* client, until it is open */
+    char key[PIXI_WS_KEY_LEN + 1];
+    bool is_pinged;    /* a keepalive ping is out */
+    bool is_end_known; /* end was written: the first reason is the one told */
+    bool was_open;
+    uint64_t heard_ms; /* when the last byte came */
+    uint8_t entropy[PIXI_LINK_ENTROPY];
+    uint8_t entropy_left;
+};
+
+/* The table that pixi_dial_start wants for link->tcp. */
+extern const struct pixi_tcp_handlers pixi_link_tcp;
+
+/* pixi_link_init -- a closed link. Nothing is allocated. */
+void pixi_link_init(struct pixi_link *k, struct pixi_loop *l, enum pixi_role role,
+                    const struct pixi_link_handlers *h, const struct pixi_link_limits *limits);
+
+/* pixi_link_serve -- the server's side of an accepted socket; takes fd.   PIXI_OK | PIXI_E_SYS (fd is closed) */
+int pixi_link_serve(struct pixi_link *k, int fd);
+
+/* pixi_link_hello -- the client's side, when k->tcp is open: sends the request. hello->key is made here; its other
+ * strings are borrowed until on_open or on_close.   PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS (no randomness) |
+ * PIXI_E_HTTP_FIELD (a control character in one of them). After an error only pixi_link_drop may follow. */
+int pixi_link_hello(struct pixi_link *k, const struct pixi_ws_hello *hello);
+
+/* pixi_link_accept -- from on_request: upgrade. protocol: one of r's, or p == NULL. on_open is called from inside. */
+void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, struct pixi_cur protocol);
+
+/* pixi_link_respond -- from on_request: this HTTP response, then the end of the connection. */
+void pixi_link_respond(struct pixi_link *k, const struct pixi_buf *response);
+
+/* pixi_link_send -- queue one message; copies. type PIXI_WS_TEXT (the caller vouches for UTF-8) or PIXI_WS_BINARY.
+ *   PIXI_OK
+ *   PIXI_E_QUEUE      queue_bytes would be exceeded; nothing was queued
+ *   PIXI_E_NOMEM      nothing was queued
+ *   PIXI_E_WS_CLOSED  not open, or closing */
+int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t *bytes, size_t len);
+
+/* pixi_link_send_frame -- server only: queue one whole frame that pixi_ws_frame_encode's header begins, made once for
+ * many links. shared (may be NULL) holds the same bytes and is referred to where that is cheaper than copying.
+ * As pixi_link_send. */
+int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared);
+
+/* pixi_link_ping -- at most PIXI_WS_CONTROL_MAX bytes. As pixi_link_send. */
+int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len);
+
+/* pixi_link_waiting -- bytes queued and not yet handed to the system. */
+static inline size_t pixi_link_waiting(const struct pixi_link *k)
+{
+    return pixi_tcp_waiting(&k->tcp);
+}
+
+/* pixi_link_close -- start the closing handshake after what is queued; reason may be NULL. During the opening
+ * handshake, and when called again, the connection is dropped.  on_close follows. */
+void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason);
+
+/* pixi_link_fail -- the peer broke a rule: tell it (close code of err), pass over what it still sends, end. */
+void pixi_link_fail(struct pixi_link *k, int err);
+
+/* pixi_link_drop -- end the TCP connection now. on_close follows unless the link was closed already. */
+void pixi_link_drop(struct pixi_link *k, int err);
+
+#endif
