@@ -196,7 +196,7 @@ static void on_peer_close(struct pixi_link *k, const struct pixi_ws_event *e)
 
 static void on_data(struct pixi_link *k, const struct pixi_ws_event *e)
 {
-    if (k->state != PIXI_LINK_OPEN)
+    if (k->state != PIXI_LINK_OPEN && !k->hears_out)
         return; /* we have said close: it is passed over, as the reader must still find the peer's close */
     if (e->is_first && e->is_last) {
         k->handlers->on_message(k, e->message, e->bytes, e->len);

@@ -80,6 +80,7 @@ struct pixi_link {
     bool is_pinged;    /* a keepalive ping is out */
     bool is_end_known; /* end was written: the first reason is the one told */
     bool was_open;
+    bool hears_out;    /* hand on messages that come after our close, until the peer's; set by the owner */
     uint64_t heard_ms; /* when the last byte came */
     uint8_t entropy[PIXI_LINK_ENTROPY];
     uint8_t entropy_left;

@@ -1,0 +1,102 @@
+/* cmd.h -- the commands of pixi-ws-client: one table, one cmd_*.c each. */
+#ifndef PIXI_WS_CLIENT_CMD_H
+#define PIXI_WS_CLIENT_CMD_H
+
+#include "client/client.h"
+#include "net/signals.h"
+
+#include <stdbool.h>
+
+struct app {
+    const char *settings_path, *url; /* --settings, --url; NULL: not given */
+    bool is_json;                    /* --json */
+};
+
+/* An option of a command. */
+struct option_row {
+    const char *name;     /* "retain": --retain */
+    char letter;          /* 'r': -r; 0: none */
+    const char *argument; /* "SECONDS"; NULL: a switch */
+    const char *help;
+};
+
+struct command {
+    const char *name, *arguments, *summary;
+    const struct option_row *options;                   /* ends with a row without name; NULL: none */
+    const char *details;                                /* more help, with examples; ends with a line break */
+    int (*run)(struct app *app, int argc, char **argv); /* argv[0] is the command; returns the exit code */
+};
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* options.c */
+
+/* options_next -- the index of the next option in the command's table, with *value its argument; -1: no more, *index is
+ * where the other arguments begin (they are moved to the end); -2: unknown or incomplete, told on standard error;
+ * -3: --help was asked for and printed. */
+int options_next(const struct command *command, int argc, char **argv, int *index, const char **value);
+const struct command *command_of(const char *name);
+void print_command_help(const struct command *command);
+/* "30", "0.5": seconds to milliseconds, at most a day; false: not that, told on standard error. */
+bool read_seconds(const char *option, const char *text, uint64_t *ms);
+bool read_count(const char *option, const char *text, uint64_t *out);
+int usage_error(const struct command *command, const char *what);
+
+/* session.c: a client that runs until its work is done. */
+struct session {
+    struct app *app;
+    struct pixi_loop loop;
+    struct pixi_settings settings;
+    struct pixi_client client;
+    struct pixi_signals signals;
+    int exit_code;
+    bool is_over, was_interrupted;
+    void *ctx; /* the command's */
+};
+
+/* load_settings -- settings as flags, environment and file give them; mistakes are printed. 0 or the exit code. On any
+ * answer pixi_settings_clear is due. */
+int load_settings(struct app *app, struct pixi_settings *s);
+
+/* session_open -- settings, loop, signals, client. 0, or the exit code (told on standard error; nothing to close). */
+int session_open(struct session *s, struct app *app, const struct pixi_client_handlers *h, unsigned flags);
+/* session_run -- until session_end, or a signal closes the client. Returns the exit code. */
+int session_run(struct session *s);
+/* session_finish -- the work is done: close the link, then end with this exit code. */
+void session_finish(struct session *s, int exit_code);
+/* session_end -- to be called from on_end. */
+void session_end(struct session *s, const struct pixi_failure *f);
+void session_close(struct session *s);
+
+static inline struct session *session_of(struct pixi_client *c)
+{
+    return c->ctx;
+}
+
+void print_failure(const struct app *app, const struct pixi_failure *f);
+/* note -- a line for people on standard error: "pixi-ws-client: …". */
+void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* payload.c */
+
+/* How send and request are told what to send. */
+struct payload {
+    struct pixi_buf bytes;
+    struct pixi_buf headers; /* neutral form: proto/rpc/params.h */
+};
+
+/* 0 or the exit code, told on standard error. */
+int payload_read_file(struct payload *p, const char *path, size_t max); /* "-": standard input */
+int payload_add_header(struct payload *p, const char *text);            /* NAME=VALUE */
+void payload_put(struct pixi_json_out *w, const struct payload *p);
+void payload_clear(struct payload *p);
+
+int cmd_config(struct app *app, int argc, char **argv);
+int cmd_connect(struct app *app, int argc, char **argv);
+int cmd_listen(struct app *app, int argc, char **argv);
+int cmd_request(struct app *app, int argc, char **argv);
+int cmd_send(struct app *app, int argc, char **argv);
+int cmd_verify(struct app *app, int argc, char **argv);
+
+#endif

@@ -1,0 +1,291 @@
+#include "pixi-ws-client/cmd.h"
+#include "pixi-ws-client/lines.h"
+
+#include "base/base64.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+enum { PROTOCOL, BINARY, NO_KEY };
+
+/* Raw messages, with any WebSocket server: a line in is a message out, a message in is a line out. */
+struct connect {
+    struct app *app;
+    struct pixi_loop loop;
+    struct pixi_settings settings;
+    struct pixi_link_limits limits;
+    struct pixi_link link;
+    struct pixi_dial dial;
+    struct pixi_signals signals;
+    struct lines lines;
+    struct pixi_buf authorization;
+    const char *protocol;
+    bool is_binary, sends_no_key, is_over, is_dialled, was_interrupted;
+    int exit_code;
+};
+
+#define OF(member, ptr) ((struct connect *)((char *)(ptr)-offsetof(struct connect, member)))
+
+static struct pixi_failure_at failure_at(const struct connect *c)
+{
+    const struct pixi_url *u = &c->settings.endpoints[0];
+
+    return (struct pixi_failure_at){
+        .host = u->host, .port = u->port, .target = u->target, .key_from = c->settings.key_from};
+}
+
+static void fail(struct connect *c, const struct pixi_failure *f)
+{
+    if (!c->exit_code) {
+        print_failure(c->app, f);
+        c->exit_code = f->exit_code;
+    }
+}
+
+static void on_line(struct lines *l, struct pixi_cur line)
+{
+    struct connect *c = OF(lines, l);
+    size_t len = pixi_cur_left(&line);
+    int rc;
+
+    if (!c->is_binary && !pixi_utf8_is_valid(line.p, len)) {
+        note("this line is not UTF-8 and was not sent; --binary sends any bytes");
+        return;
+    }
+    rc = pixi_link_send(&c->link, c->is_binary ? PIXI_WS_BINARY : PIXI_WS_TEXT, line.p, len);
+    if (rc != PIXI_OK && rc != PIXI_E_WS_CLOSED) {
+        struct pixi_failure f = pixi_failure_call(rc, "a line could not be sent", pixi_cur_init(NULL, 0));
+
+        fail(c, &f);
+        pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
+    } else if (pixi_link_waiting(&c->link) > c->limits.queue_bytes / 4) {
+        lines_pause(l);
+    }
+}
+
+static void on_lines_end(struct lines *l, int err)
+{
+    struct connect *c = OF(lines, l);
+
+    if (err != PIXI_OK)
+        note("standard input: %s",
+             err == PIXI_E_SYS ? strerror(l->sys_errno) : "a line is over limits.message_bytes");
+    /* what the server still says before it answers the close is heard: link.hears_out */
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
+}
+
+static void on_open(struct pixi_link *k, struct pixi_cur protocol)
+{
+    struct connect *c = OF(link, k);
+
+    if (isatty(STDERR_FILENO))
+        note("connected%s%.*s; a line is a message, Ctrl-D ends", protocol.p ? ", " : "",
+             (int)pixi_cur_left(&protocol), protocol.p ? (const char *)protocol.p : "");
+    c->lines.on_line = on_line;
+    c->lines.on_end = on_lines_end;
+    lines_open(&c->lines, &c->loop, STDIN_FILENO, c->settings.limits.message_bytes);
+}
+
+static void print_binary(const uint8_t *bytes, size_t len)
+{
+    struct pixi_buf b = pixi_buf_init(pixi_base64_size(len) + 1);
+
+    pixi_base64_put(&b, PIXI_BASE64_STD, bytes, len);
+    printf("binary %zu bytes: %.*s\n", len, (int)b.len, (const char *)b.bytes);
+    pixi_buf_clear(&b);
+}
+
+static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
+{
+    struct connect *c = OF(link, k);
+
+    if (type == PIXI_WS_BINARY && !c->is_binary) {
+        print_binary(bytes, len);
+    } else {
+        fwrite(bytes, 1, len, stdout);
+        if (type == PIXI_WS_TEXT)
+            putchar('\n');
+    }
+    if (fflush(stdout) != 0)
+        pixi_link_close(k, PIXI_WS_CLOSE_DONE, NULL); /* nobody reads any more */
+}
+
+static void on_refused(struct pixi_link *k, const struct pixi_http_head *head, struct pixi_cur body)
+{
+    struct connect *c = OF(link, k);
+    struct pixi_failure_at at = failure_at(c);
+    struct pixi_failure f = pixi_failure_refused(&at, head, body);
+
+    fail(c, &f);
+}
+
+static void on_drained(struct pixi_link *k)
+{
+    lines_resume(&OF(link, k)->lines);
+}
+
+static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
+{
+    struct connect *c = OF(link, k);
+    struct pixi_failure_at at = failure_at(c);
+    struct pixi_failure f;
+
+    c->is_over = true;
+    if (end->err == PIXI_OK && (end->is_ours || end->code == PIXI_WS_CLOSE_DONE)) {
+        if (isatty(STDERR_FILENO) && !end->is_ours)
+            note("closed by the server with %u%s%s", end->code, *end->reason ? ": " : "", end->reason);
+        return;
+    }
+    f = pixi_failure_end(&at, end, k->was_open, k->reader.fault.offset);
+    fail(c, &f);
+}
+
+static const struct pixi_link_handlers handlers = {
+    .on_refused = on_refused,
+    .on_open = on_open,
+    .on_message = on_message,
+    .on_drained = on_drained,
+    .on_close = on_close,
+};
+
+static void on_dialled(struct pixi_dial *d, int err)
+{
+    struct connect *c = OF(dial, d);
+    struct pixi_failure_at at = failure_at(c);
+    struct pixi_ws_hello hello = {.host = c->settings.endpoints[0].authority,
+                                  .path = c->settings.endpoints[0].target,
+                                  .protocols = c->protocol};
+    int rc;
+
+    if (err != PIXI_OK) {
+        struct pixi_failure f = pixi_failure_dial(err, &at, d->text);
+
+        fail(c, &f);
+        c->is_over = true;
+        return;
+    }
+    if (c->authorization.len)
+        hello.authorization = (const char *)c->authorization.bytes;
+    c->link.hears_out = true;
+    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
+        pixi_link_drop(&c->link, rc);
+}
+
+static void on_signal(struct pixi_signals *signals, int signal)
+{
+    struct connect *c = OF(signals, signals);
+
+    if (!c->exit_code)
+        c->exit_code = 128 + signal;
+    if (c->was_interrupted || c->link.state == PIXI_LINK_CLOSED)
+        c->is_over = true;
+    c->was_interrupted = true;
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
+}
+
+static int read_options(struct connect *c, int argc, char **argv)
+{
+    const struct command *command = command_of("connect");
+    const char *value;
+    int option, index = 0;
+
+    while ((option = options_next(command, argc, argv, &index, &value)) != -1) {
+        if (option < 0)
+            return option == -3 ? -1 : PIXI_EXIT_USAGE;
+        if (option == PROTOCOL)
+            c->protocol = value;
+        else if (option == BINARY)
+            c->is_binary = true;
+        else
+            c->sends_no_key = true;
+    }
+    if (argc - index > 1)
+        return usage_error(command, "expected at most one URL");
+    if (argc - index == 1)
+        c->app->url = argv[index];
+    return 0;
+}
+
+/* The key goes along only where the settings say that it may. */
+static int take_key(struct connect *c)
+{
+    struct pixi_failure f;
+
+    if (c->sends_no_key)
+        c->settings.key = NULL;
+    if (pixi_client_check(&c->settings, &f) != PIXI_OK) {
+        print_failure(c->app, &f);
+        return f.exit_code;
+    }
+    c->authorization = pixi_buf_init(PIXI_SETTINGS_KEY_MAX + 16);
+    if (c->settings.key)
+        pixi_buf_putf(&c->authorization, "Bearer %s", c->settings.key);
+    return 0;
+}
+
+static int start(struct connect *c)
+{
+    static const int ends[] = {SIGINT, SIGTERM, 0};
+    const struct pixi_settings *s = &c->settings;
+    struct pixi_failure_at at = failure_at(c);
+
+    c->limits = (struct pixi_link_limits){
+        .http = {.head_bytes = 16384, .field_count = PIXI_HTTP_FIELDS},
+        .message_bytes = s->limits.message_bytes,
+        .queue_bytes = s->limits.queue_bytes,
+        .handshake_ms = (uint32_t)s->timeouts.upgrade_ms,
+        .close_ms = (uint32_t)s->timeouts.close_ms,
+        .ping_ms = (uint32_t)s->keepalive.interval_ms,
+        .pong_ms = (uint32_t)s->keepalive.timeout_ms,
+    };
+    c->signals.on_signal = on_signal;
+    if (pixi_signals_open(&c->signals, &c->loop, ends) != PIXI_OK)
+        return PIXI_EXIT_INTERNAL;
+    pixi_link_init(&c->link, &c->loop, PIXI_CLIENT, &handlers, &c->limits);
+    c->dial.on_done = on_dialled;
+    if (pixi_dial_resolve(&c->dial, at.host, at.port) != PIXI_OK) {
+        struct pixi_failure f = pixi_failure_dial(PIXI_E_NAME, &at, c->dial.text);
+
+        fail(c, &f);
+        return c->exit_code;
+    }
+    pixi_dial_start(&c->dial, &c->loop, &c->link.tcp, &pixi_link_tcp, s->timeouts.connect_ms);
+    return 0;
+}
+
+static void clear(struct connect *c)
+{
+    pixi_dial_cancel(&c->dial);
+    pixi_link_drop(&c->link, PIXI_E_WS_CLOSED);
+    lines_close(&c->lines);
+    while (c->link.last.is_queued)
+        pixi_loop_turn(&c->loop, 0);
+    pixi_signals_close(&c->signals);
+    pixi_loop_clear(&c->loop);
+    if (c->authorization.bytes)
+        explicit_bzero(c->authorization.bytes, c->authorization.cap);
+    pixi_buf_clear(&c->authorization);
+}
+
+int cmd_connect(struct app *app, int argc, char **argv)
+{
+    struct connect c = {.app = app};
+    int exit_code = read_options(&c, argc, argv);
+
+    if (exit_code)
+        return exit_code < 0 ? 0 : exit_code;
+    exit_code = load_settings(app, &c.settings);
+    if (!exit_code)
+        exit_code = take_key(&c);
+    if (!exit_code && pixi_loop_init(&c.loop) == PIXI_OK) {
+        exit_code = start(&c);
+        while (!exit_code && !c.is_over && pixi_loop_turn(&c.loop, -1) == PIXI_OK)
+            ;
+        if (!exit_code)
+            exit_code = c.exit_code;
+        clear(&c);
+    }
+    pixi_settings_clear(&c.settings);
+    return exit_code;
+}

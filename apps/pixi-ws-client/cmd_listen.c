@@ -1,0 +1,207 @@
+#include "pixi-ws-client/cmd.h"
+
+#include <stdio.h>
+
+enum { COUNT, NO_RETAINED, REPLY, RETRY };
+
+struct listen {
+    struct session session;
+    struct pixi_buf line;
+    const char *reply;
+    uint64_t count, seen;
+    bool wants_retained, retries;
+    char **filters;
+    int filter_count;
+    unsigned standing;
+};
+
+static struct listen *listen_of(struct pixi_client *c)
+{
+    return (struct listen *)((char *)session_of(c) - offsetof(struct listen, session));
+}
+
+static void put_text_of(struct pixi_json_out *w, const struct pixi_rpc_params *p)
+{
+    if (p->is_json || p->payload.p == p->payload.end ||
+        !pixi_utf8_is_valid(p->payload.p, pixi_cur_left(&p->payload)))
+        return;
+    pixi_json_name(w, "payload_text");
+    pixi_json_string(w, p->payload);
+}
+
+static void put_message(struct pixi_json_out *w, const struct pixi_rpc_params *p)
+{
+    pixi_json_open_object(w);
+    pixi_json_name(w, "topic");
+    pixi_json_string(w, p->topic);
+    pixi_rpc_put_payload(w, p->payload, p->is_json);
+    put_text_of(w, p);
+    pixi_json_name(w, "filter");
+    pixi_json_string(w, p->filter);
+    if (p->position.offset)
+        pixi_rpc_put_position(w, p->position);
+    pixi_json_name(w, "time_ms");
+    pixi_json_number(w, p->time_ms);
+    if (p->retained) {
+        pixi_json_name(w, "retained");
+        pixi_json_bool(w, true);
+    }
+    pixi_rpc_put_headers(w, p->headers);
+    if (p->seen & PIXI_RPC_HAS_REQUEST)
+        pixi_rpc_put_hex(w, "request", p->request);
+    pixi_json_close_object(w);
+}
+
+static void reply(struct pixi_client *c, const struct listen *l, uint64_t request)
+{
+    struct pixi_cur payload = pixi_cur_str(l->reply);
+    struct pixi_json_out w;
+
+    pixi_client_begin(c, &w, PIXI_RPC_REPLY);
+    pixi_rpc_put_hex(&w, "request", request);
+    pixi_rpc_put_payload(&w, payload, pixi_rpc_is_json(payload));
+    if (pixi_client_end(c, &w, PIXI_CLIENT_ONCE, 0, NULL, NULL) != PIXI_OK)
+        note("a reply could not be sent");
+}
+
+static void on_message(struct pixi_client *c, const struct pixi_client_message *m)
+{
+    struct listen *l = listen_of(c);
+    struct pixi_json_out w = pixi_json_out_init(&l->line);
+
+    if (l->session.is_over || (l->count && l->seen == l->count))
+        return;
+    pixi_buf_reset(&l->line);
+    put_message(&w, &m->p);
+    pixi_buf_put_str(&l->line, "\n");
+    if (l->reply && m->p.seen & PIXI_RPC_HAS_REQUEST)
+        reply(c, l, m->p.request);
+    /* whoever reads this gave up, as head does: nothing is wrong */
+    if (l->line.err || fwrite(l->line.bytes, 1, l->line.len, stdout) != l->line.len || fflush(stdout) != 0) {
+        session_finish(&l->session, 0);
+        return;
+    }
+    if (++l->seen == l->count)
+        session_finish(&l->session, 0);
+}
+
+static void on_connect(struct pixi_client *c)
+{
+    const struct pixi_url *u = &c->settings->endpoints[c->endpoint];
+
+    note("connected to ws://%s%s", u->authority, u->target);
+}
+
+static void on_subscribed(struct pixi_client *c, const struct pixi_client_sub *sub, bool is_again,
+                          bool is_recovered)
+{
+    (void)c;
+    if (!is_again)
+        note("listening to %s", sub->filter);
+    else if (is_recovered)
+        note("listening to %s again: nothing was missed", sub->filter);
+    else
+        note("listening to %s again: history lost; messages since the connection was cut may be missing",
+             sub->filter);
+}
+
+static void on_unsubscribed(struct pixi_client *c, const struct pixi_client_sub *sub,
+                            const struct pixi_failure *f)
+{
+    struct listen *l = listen_of(c);
+
+    (void)sub;
+    print_failure(l->session.app, f);
+    if (--l->standing == 0)
+        session_finish(&l->session, f->exit_code);
+    else
+        note("%s: no longer listened to", sub->filter);
+}
+
+static void on_lost(struct pixi_client *c, const struct pixi_failure *f, uint64_t in_ms)
+{
+    (void)c;
+    note("%s: %s; trying again in %.1f s", f->layer, f->cause, (double)in_ms / 1000);
+}
+
+static void on_end(struct pixi_client *c, const struct pixi_failure *f)
+{
+    struct session *s = session_of(c);
+
+    session_end(s, f);
+    if (s->was_interrupted)
+        s->exit_code = 0; /* being told to end is how listening ends */
+}
+
+static const struct pixi_client_handlers handlers = {
+    .on_connect = on_connect,
+    .on_message = on_message,
+    .on_subscribed = on_subscribed,
+    .on_unsubscribed = on_unsubscribed,
+    .on_lost = on_lost,
+    .on_end = on_end,
+};
+
+static int take_option(struct listen *l, int option, const char *value)
+{
+    switch (option) {
+    case COUNT: return read_count("--count", value, &l->count) ? 0 : PIXI_EXIT_USAGE;
+    case NO_RETAINED: l->wants_retained = false; return 0;
+    case REPLY: l->reply = value; return 0;
+    default: l->retries = true; return 0;
+    }
+}
+
+static int read_options(struct listen *l, int argc, char **argv)
+{
+    const char *value;
+    int option, index = 0, rc = 0;
+
+    while (rc == 0 && (option = options_next(command_of("listen"), argc, argv, &index, &value)) != -1) {
+        if (option < 0)
+            return option == -3 ? -1 : PIXI_EXIT_USAGE;
+        rc = take_option(l, option, value);
+    }
+    l->filters = argv + index;
+    l->filter_count = argc - index;
+    for (int i = 0; rc == 0 && i < l->filter_count; i++)
+        if (!pixi_utf8_is_valid((const uint8_t *)l->filters[i], strlen(l->filters[i])))
+            rc = usage_error(command_of("listen"), "a filter is not UTF-8");
+    return rc;
+}
+
+static int subscribe_all(struct listen *l)
+{
+    const struct pixi_conf_strings *set = &l->session.settings.subscriptions;
+    const struct pixi_cur *at = set->at;
+
+    for (int i = 0; i < l->filter_count; i++, l->standing++)
+        if (pixi_client_subscribe(&l->session.client, l->filters[i], l->wants_retained) != PIXI_OK)
+            return PIXI_EXIT_INTERNAL;
+    for (size_t i = 0; l->filter_count == 0 && i < set->count; i++, l->standing++)
+        if (pixi_client_subscribe(&l->session.client, (const char *)at[i].p, l->wants_retained) != PIXI_OK)
+            return PIXI_EXIT_INTERNAL;
+    if (l->standing > 0)
+        return 0;
+    return usage_error(command_of("listen"), "expected a filter, or \"subscriptions\" in the settings");
+}
+
+int cmd_listen(struct app *app, int argc, char **argv)
+{
+    struct listen l = {.wants_retained = true};
+    int exit_code = read_options(&l, argc, argv);
+
+    if (exit_code)
+        return exit_code < 0 ? 0 : exit_code;
+    exit_code = session_open(&l.session, app, &handlers,
+                             l.retries ? PIXI_CLIENT_RETRY | PIXI_CLIENT_RETRY_FIRST : PIXI_CLIENT_RETRY);
+    if (exit_code)
+        return exit_code;
+    l.line = pixi_buf_init(4 * (l.session.settings.limits.message_bytes + 1024));
+    exit_code = subscribe_all(&l);
+    if (!exit_code)
+        exit_code = session_run(&l.session);
+    session_close(&l.session);
+    pixi_buf_clear(&l.line);
+    return exit_code;
+}

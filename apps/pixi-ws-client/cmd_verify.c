@@ -1,0 +1,106 @@
+#include "pixi-ws-client/cmd.h"
+
+#include "verify/report.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { QUICK, LIST };
+
+static volatile sig_atomic_t was_stopped;
+
+static void on_stop(int signal)
+{
+    was_stopped = signal;
+}
+
+static void print_list(void)
+{
+    size_t count;
+    const struct pixi_verify_row *rows = pixi_verify_table(&count);
+
+    for (size_t i = 0; i < count; i++)
+        printf("%-12s %-28s %s\n", rows[i].layer, rows[i].id, rows[i].title);
+}
+
+static bool wants_color(void)
+{
+    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
+
+    return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
+}
+
+static int run(const struct app *app, const struct pixi_verify_settings *set)
+{
+    struct pixi_verify_text text;
+    struct pixi_verify_json json;
+    struct pixi_verify_summary summary = {.exit_code = PIXI_EXIT_INTERNAL};
+    struct pixi_verify_report *report = &text.report;
+    int rc;
+
+    pixi_verify_text_init(&text, stdout, wants_color() ? PIXI_VERIFY_COLOR : PIXI_VERIFY_PLAIN);
+    if (app->is_json) {
+        pixi_verify_json_init(&json, stdout, set->url);
+        report = &json.report;
+    }
+    rc = pixi_verify_run(set, report, &summary);
+    if (app->is_json)
+        pixi_verify_json_clear(&json);
+    if (rc != PIXI_OK)
+        note("verify: %s", pixi_err_text(rc));
+    return was_stopped ? 128 + (int)was_stopped : rc == PIXI_OK ? summary.exit_code : PIXI_EXIT_INTERNAL;
+}
+
+static int read_options(struct app *app, int argc, char **argv, bool *is_quick)
+{
+    const struct command *command = command_of("verify");
+    const char *value;
+    int option, index = 0;
+
+    while ((option = options_next(command, argc, argv, &index, &value)) != -1) {
+        if (option < 0)
+            return option == -3 ? -1 : PIXI_EXIT_USAGE;
+        if (option == LIST) {
+            print_list();
+            return -1;
+        }
+        *is_quick = true;
+    }
+    if (argc - index > 1)
+        return usage_error(command, "expected at most one URL");
+    if (argc - index == 1)
+        app->url = argv[index];
+    return 0;
+}
+
+int cmd_verify(struct app *app, int argc, char **argv)
+{
+    struct sigaction stop = {.sa_handler = on_stop};
+    struct pixi_verify_settings set = {.stop = &was_stopped};
+    struct pixi_settings s;
+    int exit_code = read_options(app, argc, argv, &set.quick);
+
+    if (exit_code)
+        return exit_code < 0 ? 0 : exit_code;
+    exit_code = load_settings(app, &s);
+    if (exit_code) {
+        pixi_settings_clear(&s);
+        return exit_code;
+    }
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGTERM, &stop, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    set.url = app->url ? app->url : s.urls.count ? (const char *)s.urls.at[0].p : s.url;
+    set.api_key = s.key;
+    set.key_origin = s.key_from;
+    set.settings_file = app->settings_path;
+    set.allow_plaintext = s.allow_plaintext;
+    set.connect_ms = (uint32_t)s.timeouts.connect_ms;
+    set.upgrade_ms = (uint32_t)s.timeouts.upgrade_ms;
+    set.request_ms = s.timeouts.request_ms < 5000 ? (uint32_t)s.timeouts.request_ms : 5000;
+    set.close_ms = (uint32_t)s.timeouts.close_ms;
+    exit_code = run(app, &set);
+    pixi_settings_clear(&s);
+    return exit_code;
+}

@@ -1,0 +1,136 @@
+#include "pixi-ws-client/cmd.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+void note(const char *format, ...)
+{
+    va_list args;
+
+    fflush(stdout);
+    fputs("pixi-ws-client: ", stderr);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+static void print_failure_json(const struct pixi_failure *f)
+{
+    struct pixi_buf b = pixi_buf_init(16384);
+    struct pixi_json_out w = pixi_json_out_init(&b);
+    const struct {
+        const char *name, *text;
+    } rows[] = {{"layer", f->layer}, {"cause", f->cause}, {"fix", f->fix}, {"error", pixi_err_name(f->err)}};
+
+    pixi_json_open_object(&w);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pixi_json_name(&w, rows[i].name);
+        pixi_json_text(&w, rows[i].text);
+    }
+    pixi_json_name(&w, "exit");
+    pixi_json_number(&w, (uint64_t)f->exit_code);
+    pixi_json_close_object(&w);
+    fprintf(stderr, "%.*s\n", (int)b.len, (const char *)b.bytes);
+    pixi_buf_clear(&b);
+}
+
+void print_failure(const struct app *app, const struct pixi_failure *f)
+{
+    fflush(stdout);
+    if (app->is_json) {
+        print_failure_json(f);
+        return;
+    }
+    fprintf(stderr, "pixi-ws-client: %s: %s\n  fix: %s\n", f->layer, f->cause, f->fix);
+}
+
+int load_settings(struct app *app, struct pixi_settings *s)
+{
+    struct pixi_buf mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX);
+    int rc;
+
+    pixi_settings_init(s);
+    if (app->url)
+        pixi_settings_override(s, "url", app->url, "--url", &mistakes);
+    rc = pixi_settings_load(s, app->settings_path, &mistakes);
+    if (mistakes.len)
+        fprintf(stderr, "%.*s", (int)mistakes.len, (const char *)mistakes.bytes);
+    else if (rc != PIXI_OK)
+        note("settings: %s", pixi_err_text(rc));
+    pixi_buf_clear(&mistakes);
+    return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? PIXI_EXIT_SETTINGS : PIXI_EXIT_INTERNAL;
+}
+
+static void on_signal(struct pixi_signals *signals, int signal)
+{
+    struct session *s = (struct session *)((char *)signals - offsetof(struct session, signals));
+
+    if (s->was_interrupted) { /* the second time: at once */
+        s->is_over = true;
+        return;
+    }
+    s->was_interrupted = true;
+    s->exit_code = 128 + signal;
+    pixi_client_close(&s->client);
+}
+
+int session_open(struct session *s, struct app *app, const struct pixi_client_handlers *h, unsigned flags)
+{
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, 0};
+    struct pixi_failure f;
+    int exit_code;
+
+    *s = (struct session){.app = app, .signals = {.on_signal = on_signal}};
+    exit_code = load_settings(app, &s->settings);
+    if (exit_code) {
+        pixi_settings_clear(&s->settings);
+        return exit_code;
+    }
+    if (pixi_loop_init(&s->loop) != PIXI_OK) {
+        note("no event loop: %s", strerror(errno));
+        pixi_settings_clear(&s->settings);
+        return PIXI_EXIT_INTERNAL;
+    }
+    pixi_client_init(&s->client, &s->loop, &s->settings, h, s, flags);
+    if (pixi_signals_open(&s->signals, &s->loop, ends) != PIXI_OK) {
+        f = pixi_failure_local(PIXI_E_SYS, "signals");
+    } else if (pixi_client_start(&s->client, &f) == PIXI_OK) {
+        return 0;
+    }
+    print_failure(app, &f);
+    session_close(s);
+    return f.exit_code;
+}
+
+int session_run(struct session *s)
+{
+    while (!s->is_over && pixi_loop_turn(&s->loop, -1) == PIXI_OK)
+        ;
+    return s->exit_code;
+}
+
+void session_finish(struct session *s, int exit_code)
+{
+    s->exit_code = exit_code;
+    pixi_client_close(&s->client);
+}
+
+void session_end(struct session *s, const struct pixi_failure *f)
+{
+    s->is_over = true;
+    if (f->err == PIXI_OK || s->was_interrupted || s->exit_code)
+        return; /* it was asked to end, or has said why */
+    print_failure(s->app, f);
+    s->exit_code = f->exit_code;
+}
+
+void session_close(struct session *s)
+{
+    pixi_client_clear(&s->client);
+    pixi_signals_close(&s->signals);
+    pixi_loop_clear(&s->loop);
+    pixi_settings_clear(&s->settings);
+}

@@ -1,0 +1,181 @@
+#include "pixi-ws-server/cmd.h"
+
+#include "base/log.h"
+#include "net/signals.h"
+#include "server/server.h"
+
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/resource.h>
+
+enum { EXIT_USAGE = 2, EXIT_SETTINGS = 3, EXIT_LISTEN = 5, EXIT_INTERNAL = 14 };
+
+struct run {
+    struct pixi_loop loop;
+    struct pixi_server_settings settings;
+    struct pixi_keys keys;
+    struct pixi_server *server;
+    struct pixi_signals signals;
+    struct pixi_buf mistakes;
+    const char *config;
+    enum pixi_server_mode mode;
+};
+
+static int bad_usage(const char *what, const char *word)
+{
+    fprintf(stderr, "pixi-ws-server: %s %s; see pixi-ws-server --help\n", what, word);
+    return EXIT_USAGE;
+}
+
+static int read_level(const char *text)
+{
+    static const char *const names[] = {"error", "warning", "info", "debug"};
+
+    for (int i = 0; i < 4; i++)
+        if (strcmp(text, names[i]) == 0) {
+            pixi_log_set_level((enum pixi_log_level)i);
+            return 0;
+        }
+    return bad_usage("--log: expected error, warning, info or debug, found", text);
+}
+
+static int take_option(struct run *r, int got, char **argv)
+{
+    switch (got) {
+    case 'c': r->config = optarg; return 0;
+    case 'l':
+        pixi_server_settings_override(&r->settings, "listen", optarg, "--listen", &r->mistakes);
+        return 0;
+    case 'k':
+        pixi_server_settings_override(&r->settings, "keys_file", optarg, "--keys", &r->mistakes);
+        return 0;
+    case 'i':
+        pixi_server_settings_override(&r->settings, "insecure", "true", "--insecure", &r->mistakes);
+        return 0;
+    case 'w':
+        pixi_server_settings_override(&r->settings, "workers", optarg, "--workers", &r->mistakes);
+        return 0;
+    case 'e': r->mode = PIXI_SERVER_ECHO; return 0;
+    case 'L': return read_level(optarg);
+    case ':': return bad_usage("an argument is missing after", argv[optind - 1]);
+    default: return bad_usage("unknown option", argv[optind - 1]);
+    }
+}
+
+static int read_options(struct run *r, int argc, char **argv)
+{
+    static const struct option rows[] = {
+        {"config", required_argument, NULL, 'c'},  {"listen", required_argument, NULL, 'l'},
+        {"keys", required_argument, NULL, 'k'},    {"insecure", no_argument, NULL, 'i'},
+        {"workers", required_argument, NULL, 'w'}, {"echo", no_argument, NULL, 'e'},
+        {"log", required_argument, NULL, 'L'},     {0},
+    };
+    int got, rc;
+
+    opterr = 0;
+    /* argv here begins with the first option; getopt skips a program's name */
+    while ((got = getopt_long(argc + 1, argv - 1, "+:", rows, NULL)) != -1)
+        if ((rc = take_option(r, got, argv - 1)) != 0)
+            return rc;
+    if (optind - 1 < argc)
+        return bad_usage("unexpected argument", argv[optind - 1]);
+    return 0;
+}
+
+static int load(struct run *r)
+{
+    int rc;
+
+    if (r->mode == PIXI_SERVER_ECHO) /* for conformance and speed tests, which send large messages */
+        pixi_server_settings_override(&r->settings, "limits.message_bytes", "67108864", "--echo",
+                                      &r->mistakes),
+            pixi_server_settings_override(&r->settings, "limits.queue_bytes", "268435456", "--echo",
+                                          &r->mistakes);
+    rc = pixi_server_settings_load(&r->settings, r->config, &r->mistakes);
+    if (rc == PIXI_OK && r->mode == PIXI_SERVER_HUB)
+        rc = pixi_keys_load(&r->keys, r->settings.keys_path, PIXI_KEYS_MAY_BE_MISSING, &r->mistakes);
+    if (r->mistakes.len)
+        fprintf(stderr, "%.*s", (int)r->mistakes.len, (const char *)r->mistakes.bytes);
+    return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? EXIT_SETTINGS : EXIT_INTERNAL;
+}
+
+static void on_idle(void *ctx)
+{
+    struct run *r = ctx;
+
+    pixi_loop_stop(&r->loop);
+}
+
+static void on_signal(struct pixi_signals *signals, int signal)
+{
+    struct run *r = (struct run *)((char *)signals - offsetof(struct run, signals));
+
+    pixi_log(PIXI_LOG_INFO, "%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+    pixi_server_drain(r->server, on_idle, r);
+}
+
+/* Every connection is a descriptor: take as many as the system gives without asking. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static int start(struct run *r)
+{
+    static const int ends[] = {SIGTERM, SIGINT, 0};
+    struct pixi_buf problem = pixi_buf_init(4096);
+    char at[128];
+    int rc = pixi_server_new(&r->loop, &r->settings, &r->keys, r->mode, &r->server, &problem);
+
+    if (rc != PIXI_OK)
+        fprintf(stderr, "pixi-ws-server: %.*s\n", problem.len ? (int)problem.len : 64,
+                problem.len ? (const char *)problem.bytes : pixi_err_text(rc));
+    pixi_buf_clear(&problem);
+    if (rc != PIXI_OK)
+        return rc == PIXI_E_SETTINGS || rc == PIXI_E_FILTER ? EXIT_SETTINGS
+               : rc == PIXI_E_SYS                           ? EXIT_LISTEN
+                                                            : EXIT_INTERNAL;
+    r->signals.on_signal = on_signal;
+    if (pixi_signals_open(&r->signals, &r->loop, ends) != PIXI_OK)
+        return EXIT_INTERNAL;
+    if (r->mode == PIXI_SERVER_HUB && pixi_keys_count(&r->keys) == 0)
+        pixi_log(PIXI_LOG_WARNING,
+                 "%s holds no API key, so nobody can connect; make one with: pixi-ws-server key add NAME",
+                 r->settings.keys_path);
+    for (size_t i = 0; pixi_server_listening(r->server, i, at, sizeof at); i++)
+        printf("listening on %s\n", at);
+    fflush(stdout);
+    return 0;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct run r = {.mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX), .signals = {.watch = {.fd = -1}}};
+    int exit_code;
+
+    pixi_server_settings_init(&r.settings);
+    exit_code = read_options(&r, argc, argv);
+    if (!exit_code)
+        exit_code = load(&r);
+    raise_descriptors();
+    if (!exit_code && pixi_loop_init(&r.loop) != PIXI_OK)
+        exit_code = EXIT_INTERNAL;
+    if (!exit_code) {
+        exit_code = start(&r);
+        if (!exit_code && pixi_loop_run(&r.loop) != PIXI_OK)
+            exit_code = EXIT_INTERNAL;
+        pixi_signals_close(&r.signals);
+        pixi_server_free(r.server);
+        pixi_loop_clear(&r.loop);
+    }
+    pixi_keys_clear(&r.keys);
+    pixi_server_settings_clear(&r.settings);
+    pixi_buf_clear(&r.mistakes);
+    return exit_code;
+}

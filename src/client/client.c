@@ -1,0 +1,509 @@
+#include "client/client.h"
+#include "client/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+enum { HEAD_MAX = 16384, FRAME_SPARE = 4096, DIALLED_FIELDS = 64 };
+
+#define OF(member, ptr) ((struct pixi_client *)((char *)(ptr)-offsetof(struct pixi_client, member)))
+
+static const struct pixi_url *endpoint(const struct pixi_client *c)
+{
+    return &c->settings->endpoints[c->endpoint];
+}
+
+static struct pixi_failure_at failure_at(const struct pixi_client *c)
+{
+    const struct pixi_url *u = endpoint(c);
+
+    return (struct pixi_failure_at){
+        .host = u->host, .port = u->port, .target = u->target, .key_from = c->settings->key_from};
+}
+
+/* --- subscriptions -------------------------------------------------------------------------------------------- */
+
+/* Keeps the highest offset of each epoch, the one heard last in front. */
+static void remember(struct pixi_client_sub *s, struct pixi_rpc_position p)
+{
+    size_t i = 0;
+
+    while (i < s->position_count && s->positions[i].epoch != p.epoch)
+        i++;
+    if (i < s->position_count && s->positions[i].offset > p.offset)
+        p.offset = s->positions[i].offset;
+    if (i == PIXI_CLIENT_POSITIONS)
+        i--;
+    else if (i == s->position_count)
+        s->position_count++;
+    memmove(s->positions + 1, s->positions, i * sizeof s->positions[0]);
+    s->positions[0] = p;
+}
+
+static bool is_seen(const struct pixi_client_sub *s, struct pixi_rpc_position p)
+{
+    for (size_t i = 0; i < s->position_count; i++)
+        if (s->positions[i].epoch == p.epoch)
+            return p.offset <= s->positions[i].offset;
+    return false;
+}
+
+static struct pixi_client_sub *find_sub(struct pixi_client *c, struct pixi_cur filter)
+{
+    struct pixi_client_sub *s = c->subs;
+
+    while (s && !pixi_cur_equals(filter, pixi_cur_str(s->filter)))
+        s = s->next;
+    return s;
+}
+
+static void drop_sub(struct pixi_client *c, struct pixi_client_sub *sub, const struct pixi_failure *f)
+{
+    struct pixi_client_sub **p = &c->subs;
+
+    while (*p != sub)
+        p = &(*p)->next;
+    *p = sub->next;
+    if (c->handlers->on_unsubscribed)
+        c->handlers->on_unsubscribed(c, sub, f);
+    sub->next = c->ended_subs;
+    c->ended_subs = sub;
+}
+
+static void on_subscribe_answer(struct pixi_client *c, void *ctx, const struct pixi_client_answer *answer)
+{
+    struct pixi_client_sub *s = find_sub(c, pixi_cur_str(ctx)); /* it may have been dropped meanwhile */
+    struct pixi_rpc_params p;
+    bool is_again;
+
+    if (!s || answer->failure) {
+        if (s && answer->failure->err != PIXI_E_WS_CLOSED && c->state == PIXI_CLIENT_OPEN)
+            drop_sub(c, s, answer->failure);
+        return; /* where the connection ended, it subscribes again on the next */
+    }
+    if (pixi_rpc_result_read(answer->result, &p) != PIXI_OK)
+        return;
+    is_again = s->was_subscribed;
+    s->was_subscribed = true;
+    s->pending = p.position;
+    s->is_synced = p.recovered || !s->wants_retained;
+    if (!p.recovered)
+        s->position_count = 0;
+    if (s->is_synced)
+        remember(s, s->pending);
+    if (c->handlers->on_subscribed)
+        c->handlers->on_subscribed(c, s, is_again, p.recovered);
+}
+
+static void put_since(struct pixi_json_out *w, const struct pixi_client_sub *s)
+{
+    if (!s->position_count)
+        return;
+    pixi_json_name(w, "since");
+    pixi_json_open_array(w);
+    for (size_t i = 0; i < s->position_count; i++) {
+        pixi_json_open_object(w);
+        pixi_rpc_put_position(w, s->positions[i]);
+        pixi_json_close_object(w);
+    }
+    pixi_json_close_array(w);
+}
+
+static void send_subscribe(struct pixi_client *c, struct pixi_client_sub *s)
+{
+    struct pixi_json_out w;
+
+    pixi_client_begin(c, &w, PIXI_RPC_SUBSCRIBE);
+    pixi_json_name(&w, "filter");
+    pixi_json_text(&w, s->filter);
+    put_since(&w, s);
+    if (!s->wants_retained) {
+        pixi_json_name(&w, "retained");
+        pixi_json_bool(&w, false);
+    }
+    /* a failure to queue it shows as a link without room, which ends it and comes back here */
+    pixi_client_end(c, &w, PIXI_CLIENT_ONCE, c->settings->timeouts.request_ms, on_subscribe_answer,
+                    s->filter);
+}
+
+int pixi_client_subscribe(struct pixi_client *c, const char *filter, bool wants_retained)
+{
+    struct pixi_client_sub *s = calloc(1, sizeof *s), **end = &c->subs;
+
+    if (!s || !(s->filter = strdup(filter))) {
+        free(s);
+        return PIXI_E_NOMEM;
+    }
+    s->client = c;
+    s->wants_retained = wants_retained;
+    while (*end)
+        end = &(*end)->next;
+    *end = s;
+    if (c->state == PIXI_CLIENT_OPEN)
+        send_subscribe(c, s);
+    return PIXI_OK;
+}
+
+/* --- what the server says ------------------------------------------------------------------------------------- */
+
+static void take_message(struct pixi_client *c, struct pixi_rpc_params *p)
+{
+    struct pixi_client_message m = {.sub = find_sub(c, p->filter), .p = *p};
+    struct pixi_client_sub *s = find_sub(c, p->filter);
+
+    if (s && p->position.offset && !p->retained) {
+        if (is_seen(s, p->position))
+            return; /* said twice */
+        if (s->is_synced)
+            remember(s, p->position);
+        else
+            s->pending = p->position;
+    }
+    if (c->handlers->on_message)
+        c->handlers->on_message(c, &m);
+}
+
+static void take_synced(struct pixi_client *c, const struct pixi_rpc_params *p)
+{
+    struct pixi_client_sub *s = find_sub(c, p->filter);
+
+    if (!s || s->is_synced)
+        return;
+    s->is_synced = true;
+    remember(s, s->pending);
+}
+
+static void take_notification(struct pixi_client *c, const struct pixi_rpc_msg *m)
+{
+    struct pixi_rpc_params p;
+    enum pixi_rpc_method method;
+
+    /* what is unknown or malformed comes from a newer server, or a broken one: verify's business, not ours */
+    if (pixi_rpc_method(m->method, &method) != PIXI_OK || pixi_rpc_result_read(m->params, &p) != PIXI_OK)
+        return;
+    if (!(p.seen & PIXI_RPC_HAS_RETAINED))
+        p.retained = false;
+    switch (method) {
+    case PIXI_RPC_MESSAGE: take_message(c, &p); break;
+    case PIXI_RPC_SYNCED: take_synced(c, &p); break;
+    case PIXI_RPC_GOING_AWAY:
+        c->is_going_away = true;
+        c->going_away_ms = p.reconnect_ms;
+        break;
+    case PIXI_RPC_UNSUBSCRIBED: {
+        struct pixi_client_sub *s = find_sub(c, p.filter);
+        struct pixi_failure f =
+            pixi_failure_call(PIXI_E_FORBIDDEN, "the subscription was ended", pixi_cur_init(NULL, 0));
+
+        if (s)
+            drop_sub(c, s, &f);
+        break;
+    }
+    default: break;
+    }
+}
+
+static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
+{
+    struct pixi_client *c = OF(link, k);
+    struct pixi_rpc_reader r;
+    struct pixi_rpc_msg m;
+    int rc;
+
+    if (type != PIXI_WS_TEXT) {
+        pixi_link_fail(k, PIXI_E_WS_TYPE);
+        return;
+    }
+    if ((rc = pixi_rpc_open(&r, bytes, len)) != PIXI_OK) {
+        pixi_link_fail(k, rc);
+        return;
+    }
+    while (c->link.state == PIXI_LINK_OPEN && (rc = pixi_rpc_next(&r, &m)) != PIXI_MORE) {
+        if (rc != PIXI_OK)
+            pixi_link_fail(k, rc);
+        else if (m.kind == PIXI_RPC_NOTIFICATION)
+            take_notification(c, &m);
+        else if (m.kind != PIXI_RPC_CALL)
+            pixi_client_answer_call(c, &m);
+    }
+}
+
+/* --- the connection ------------------------------------------------------------------------------------------- */
+
+static void start_dial(struct pixi_client *c);
+
+uint64_t pixi_client_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random)
+{
+    uint64_t most = initial_ms;
+
+    while (attempt-- > 0 && most < max_ms)
+        most *= 2;
+    if (most > max_ms)
+        most = max_ms;
+    return random % (most + 1);
+}
+
+static uint64_t wait_before_retry(struct pixi_client *c)
+{
+    uint32_t r = 0;
+    uint64_t ms;
+
+    if (c->is_going_away) {
+        c->is_going_away = false;
+        return c->going_away_ms < c->settings->reconnect.max_ms ? c->going_away_ms
+                                                                : c->settings->reconnect.max_ms;
+    }
+    if (getrandom(&r, sizeof r, 0) < 0)
+        r = (uint32_t)c->loop->now_ms; /* spread by time then */
+    ms = pixi_client_backoff(c->settings->reconnect.initial_ms, c->settings->reconnect.max_ms, c->attempt, r);
+    return ms > c->failure.retry_after_ms ? ms : c->failure.retry_after_ms;
+}
+
+static void end(struct pixi_client *c, const struct pixi_failure *f)
+{
+    c->state = PIXI_CLIENT_IDLE;
+    pixi_client_fail_calls(c, f);
+    if (c->handlers->on_end)
+        c->handlers->on_end(c, f);
+}
+
+/* The connection, or the attempt at one, has ended as c->failure says. */
+static void lost(struct pixi_client *c)
+{
+    bool may_retry =
+        !c->failure.is_final && (c->flags & (c->was_open ? PIXI_CLIENT_RETRY : PIXI_CLIENT_RETRY_FIRST));
+    struct pixi_failure f = c->failure;
+    uint64_t in_ms;
+
+    c->has_failure = true;
+    if (c->state == PIXI_CLIENT_CLOSING || !may_retry) {
+        end(c, &f);
+        return;
+    }
+    c->state = PIXI_CLIENT_WAITING;
+    pixi_client_unsend_calls(c, &f);
+    c->endpoint = (c->endpoint + 1) % c->settings->endpoint_count;
+    in_ms = wait_before_retry(c);
+    c->attempt++;
+    if (c->state != PIXI_CLIENT_WAITING)
+        return; /* a call's answer closed the client */
+    if (c->handlers->on_lost)
+        c->handlers->on_lost(c, &f, in_ms);
+    pixi_loop_set_timer(c->loop, &c->retry, in_ms);
+}
+
+static void on_retry(struct pixi_timer *t)
+{
+    start_dial(OF(retry, t));
+}
+
+static void on_open(struct pixi_link *k, struct pixi_cur protocol)
+{
+    struct pixi_client *c = OF(link, k);
+    struct pixi_client_sub *s, *next;
+
+    if (!protocol.p) {
+        /* without it, nothing says that this server speaks JSON-RPC */
+        pixi_link_drop(k, PIXI_E_WS_PROTOCOL);
+        return;
+    }
+    c->state = PIXI_CLIENT_OPEN;
+    c->was_open = true;
+    c->attempt = 0;
+    c->has_failure = false;
+    for (s = c->subs; s; s = next) {
+        next = s->next;
+        send_subscribe(c, s);
+    }
+    pixi_client_flush_calls(c);
+    if (c->handlers->on_connect)
+        c->handlers->on_connect(c);
+}
+
+static void on_refused(struct pixi_link *k, const struct pixi_http_head *head, struct pixi_cur body)
+{
+    struct pixi_client *c = OF(link, k);
+    struct pixi_failure_at at = failure_at(c);
+
+    c->failure = pixi_failure_refused(&at, head, body);
+}
+
+static void on_drained(struct pixi_link *k)
+{
+    pixi_client_flush_calls(OF(link, k));
+}
+
+static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
+{
+    struct pixi_client *c = OF(link, k);
+    struct pixi_failure_at at = failure_at(c);
+
+    if (c->state == PIXI_CLIENT_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) && e->is_ours)
+        c->failure = (struct pixi_failure){.err = PIXI_OK};
+    else if (e->err != PIXI_E_WS_STATUS)
+        c->failure =
+            pixi_failure_end(&at, e, c->state >= PIXI_CLIENT_OPEN && k->was_open, k->reader.fault.offset);
+    lost(c);
+}
+
+static const struct pixi_link_handlers link_handlers = {
+    .on_refused = on_refused,
+    .on_open = on_open,
+    .on_message = on_message,
+    .on_drained = on_drained,
+    .on_close = on_close,
+};
+
+static void on_dialled(struct pixi_dial *d, int err)
+{
+    struct pixi_client *c = OF(dial, d);
+    struct pixi_failure_at at = failure_at(c);
+    struct pixi_ws_hello hello = {
+        .host = endpoint(c)->authority, .path = endpoint(c)->target, .protocols = "pixi.v1"};
+    int rc;
+
+    if (err != PIXI_OK) {
+        c->failure = pixi_failure_dial(err, &at, d->text);
+        lost(c);
+        return;
+    }
+    c->state = PIXI_CLIENT_OPENING;
+    if (c->settings->key)
+        hello.authorization = (const char *)c->authorization.bytes;
+    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
+        pixi_link_drop(&c->link, rc);
+}
+
+static void start_dial(struct pixi_client *c)
+{
+    const struct pixi_url *u = endpoint(c);
+    struct pixi_failure_at at = failure_at(c);
+    int rc;
+
+    pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
+    c->state = PIXI_CLIENT_DIALLING;
+    c->dial.on_done = on_dialled;
+    rc = pixi_dial_resolve(&c->dial, u->host, u->port);
+    if (rc == PIXI_OK) {
+        pixi_dial_start(&c->dial, c->loop, &c->link.tcp, &pixi_link_tcp, c->settings->timeouts.connect_ms);
+        return;
+    }
+    c->failure = pixi_failure_dial(rc, &at, c->dial.text);
+    lost(c);
+}
+
+int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f)
+{
+    for (size_t i = 0; i < s->endpoint_count; i++) {
+        const struct pixi_url *u = &s->endpoints[i];
+
+        *f = (struct pixi_failure){
+            .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings"};
+        if (u->is_tls) {
+            f->exit_code = PIXI_EXIT_TLS;
+            f->layer = "tls";
+            snprintf(f->cause, sizeof f->cause, "wss://%s: this version has no TLS yet", u->authority);
+            snprintf(f->fix, sizeof f->fix,
+                     "use ws:// on this machine, or a TLS proxy such as stunnel in front");
+            return PIXI_E_SETTINGS;
+        }
+        if (s->key && !s->allow_plaintext && !pixi_url_is_loopback(u)) {
+            snprintf(f->cause, sizeof f->cause, "ws://%s would carry the API key across the network in clear",
+                     u->authority);
+            snprintf(
+                f->fix, sizeof f->fix,
+                "use wss://, or accept that the key can be read on the way with \"allow_plaintext\": true");
+            return PIXI_E_SETTINGS;
+        }
+    }
+    return PIXI_OK;
+}
+
+void pixi_client_init(struct pixi_client *c, struct pixi_loop *l, const struct pixi_settings *s,
+                      const struct pixi_client_handlers *h, void *ctx, unsigned flags)
+{
+    *c = (struct pixi_client){.loop = l, .settings = s, .handlers = h, .ctx = ctx, .flags = flags};
+    c->limits = (struct pixi_link_limits){
+        .http = {.head_bytes = HEAD_MAX, .field_count = DIALLED_FIELDS},
+        .message_bytes = s->limits.message_bytes,
+        .queue_bytes = s->limits.queue_bytes,
+        .handshake_ms = (uint32_t)s->timeouts.upgrade_ms,
+        .close_ms = (uint32_t)s->timeouts.close_ms,
+        .ping_ms = (uint32_t)s->keepalive.interval_ms,
+        .pong_ms = (uint32_t)s->keepalive.timeout_ms,
+    };
+    c->frame = pixi_buf_init(s->limits.message_bytes + FRAME_SPARE);
+    c->authorization = pixi_buf_init(PIXI_SETTINGS_KEY_MAX + 16);
+    c->retry.on_due = on_retry;
+    c->calls_end = &c->calls;
+    pixi_link_init(&c->link, l, PIXI_CLIENT, &link_handlers, &c->limits);
+}
+
+int pixi_client_start(struct pixi_client *c, struct pixi_failure *f)
+{
+    int rc = pixi_client_check(c->settings, f);
+
+    if (rc != PIXI_OK)
+        return rc;
+    if (c->settings->key) {
+        pixi_buf_reset(&c->authorization);
+        pixi_buf_putf(&c->authorization, "Bearer %s", c->settings->key); /* a NUL follows: putf writes one */
+        if (c->authorization.err)
+            return c->authorization.err;
+    }
+    pixi_loop_set_timer(c->loop, &c->retry, 0); /* so that no callback comes from inside this call */
+    c->state = PIXI_CLIENT_WAITING;
+    return PIXI_OK;
+}
+
+void pixi_client_close(struct pixi_client *c)
+{
+    static const struct pixi_failure done = {.err = PIXI_OK};
+    enum pixi_client_state was = c->state;
+
+    c->state = PIXI_CLIENT_CLOSING;
+    if (was == PIXI_CLIENT_OPEN || was == PIXI_CLIENT_OPENING) {
+        pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
+    } else if (was != PIXI_CLIENT_CLOSING && was != PIXI_CLIENT_IDLE) {
+        pixi_loop_cancel_timer(c->loop, &c->retry);
+        pixi_dial_cancel(&c->dial);
+        end(c, &done);
+    }
+}
+
+static void free_subs(struct pixi_client_sub **list)
+{
+    while (*list) {
+        struct pixi_client_sub *s = *list;
+
+        *list = s->next;
+        free(s->filter);
+        free(s);
+    }
+}
+
+static void ignore_close(struct pixi_link *k, const struct pixi_link_end *e)
+{
+    (void)k;
+    (void)e;
+}
+
+void pixi_client_clear(struct pixi_client *c)
+{
+    static const struct pixi_link_handlers silent = {.on_close = ignore_close};
+
+    pixi_loop_cancel_timer(c->loop, &c->retry);
+    pixi_dial_cancel(&c->dial);
+    c->link.handlers = &silent;
+    pixi_link_drop(&c->link, PIXI_E_WS_CLOSED);
+    while (c->link.last.is_queued || c->link.tcp.flush.is_queued)
+        pixi_loop_turn(c->loop, 0);
+    pixi_client_drop_calls(c);
+    free_subs(&c->subs);
+    free_subs(&c->ended_subs);
+    if (c->authorization.bytes)
+        explicit_bzero(c->authorization.bytes, c->authorization.cap);
+    pixi_buf_clear(&c->authorization);
+    pixi_buf_clear(&c->frame);
+}

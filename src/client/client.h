@@ -1,0 +1,138 @@
+/* client.h -- one authenticated link to a Pixi server that outlives its connections: it reconnects, subscribes again
+ * where it stood, and sends again what was not answered. Callbacks on a loop; one thread. */
+#ifndef PIXI_CLIENT_CLIENT_H
+#define PIXI_CLIENT_CLIENT_H
+
+#include "client/failure.h"
+#include "client/settings.h"
+#include "net/dial.h"
+#include "proto/rpc/put.h"
+
+struct pixi_client;
+struct pixi_client_sub;
+
+/* A message as it came. Borrowed for the callback. */
+struct pixi_client_message {
+    const struct pixi_client_sub *sub; /* which subscription it came for; NULL: none that is known */
+    struct pixi_rpc_params p; /* topic, payload, is_json, position, time_ms, retained, headers, request */
+};
+
+/* How a call ended. Borrowed for the callback. */
+struct pixi_client_answer {
+    const struct pixi_failure *failure; /* NULL: it went well */
+    struct pixi_cur result;             /* JSON as written; may be changed in place (pixi_rpc_result_read) */
+};
+
+typedef void pixi_client_on_answer(struct pixi_client *, void *ctx, const struct pixi_client_answer *);
+
+struct pixi_client_handlers {
+    /* Connected, the first time or again; calls and subscriptions are under way. May be NULL, as all of these. */
+    void (*on_connect)(struct pixi_client *);
+    void (*on_message)(struct pixi_client *, const struct pixi_client_message *);
+    /* A subscription stands. is_recovered: nothing was missed since the last connection; else what came between may be
+     * lost (is_again), and the retained messages follow. */
+    void (*on_subscribed)(struct pixi_client *, const struct pixi_client_sub *, bool is_again,
+                          bool is_recovered);
+    /* The server ended or refused a subscription. */
+    void (*on_unsubscribed)(struct pixi_client *, const struct pixi_client_sub *,
+                            const struct pixi_failure *);
+    /* The connection is lost; it is tried again in in_ms. */
+    void (*on_lost)(struct pixi_client *, const struct pixi_failure *, uint64_t in_ms);
+    /* The end, once: after pixi_client_close (f->err PIXI_OK), or a failure that trying again does not mend. */
+    void (*on_end)(struct pixi_client *, const struct pixi_failure *f);
+};
+
+enum { PIXI_CLIENT_POSITIONS = 4 };
+
+struct pixi_client_sub {
+    struct pixi_client_sub *next;
+    char *filter; /* owned */
+    struct pixi_rpc_position
+        positions[PIXI_CLIENT_POSITIONS]; /* the highest offset of each epoch, newest first */
+    size_t position_count;
+    struct pixi_rpc_position pending; /* counts once the snapshot is complete */
+    bool is_synced, was_subscribed, wants_retained;
+    struct pixi_client *client;
+};
+
+enum pixi_client_state {
+    PIXI_CLIENT_IDLE,
+    PIXI_CLIENT_DIALLING,
+    PIXI_CLIENT_OPENING,
+    PIXI_CLIENT_OPEN,
+    PIXI_CLIENT_WAITING, /* to try again */
+    PIXI_CLIENT_CLOSING,
+};
+
+/* When to try again. Bits of pixi_client.flags. */
+enum {
+    PIXI_CLIENT_RETRY = 1,       /* after the connection was open once */
+    PIXI_CLIENT_RETRY_FIRST = 2, /* also before */
+};
+
+struct pixi_client {
+    struct pixi_loop *loop;                      /* borrowed */
+    const struct pixi_settings *settings;        /* borrowed */
+    const struct pixi_client_handlers *handlers; /* borrowed */
+    void *ctx;                                   /* the user's */
+    unsigned flags;
+    enum pixi_client_state state;
+    struct pixi_link link;
+    struct pixi_link_limits limits;
+    struct pixi_dial dial;
+    struct pixi_timer retry;
+    struct pixi_buf authorization, frame;
+    struct pixi_client_sub *subs;
+    struct pixi_client_sub *ended_subs;          /* kept until clear: a call may still name one */
+    struct pixi_client_call *calls, **calls_end; /* in order of their sending */
+    size_t call_count;
+    uint64_t last_id;
+    unsigned attempt;       /* since the last connection that was open */
+    size_t endpoint;        /* which of settings->endpoints */
+    uint64_t going_away_ms; /* as the server asked */
+    bool is_going_away, was_open, has_failure;
+    struct pixi_failure failure; /* of the connection that just ended */
+};
+
+/* pixi_client_init -- nothing is sent yet. */
+void pixi_client_init(struct pixi_client *c, struct pixi_loop *l, const struct pixi_settings *s,
+                      const struct pixi_client_handlers *h, void *ctx, unsigned flags);
+
+/* pixi_client_clear -- drops whatever is open and releases; no callback comes. The link's end needs a loop turn: runs
+ * it. */
+void pixi_client_clear(struct pixi_client *c);
+
+/* pixi_client_check -- may these settings be tried at all?
+ *   PIXI_OK | PIXI_E_SETTINGS (f says why: TLS is not built yet, a key over ws:// to another machine) */
+int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f);
+
+/* pixi_client_start -- connect. on_connect or on_end follows.
+ *   PIXI_OK | PIXI_E_SETTINGS (f says why: TLS is not built yet, a key over ws:// to another machine) */
+int pixi_client_start(struct pixi_client *c, struct pixi_failure *f);
+
+/* pixi_client_subscribe -- from now on and on every connection. filter is copied.   PIXI_OK | PIXI_E_NOMEM */
+int pixi_client_subscribe(struct pixi_client *c, const char *filter, bool wants_retained);
+
+/* A call: begin, write parameters with w (base/json.h), end. */
+struct pixi_buf *pixi_client_begin(struct pixi_client *c, struct pixi_json_out *w, enum pixi_rpc_method m);
+
+/* How a call is sent. */
+enum pixi_client_resend {
+    PIXI_CLIENT_ONCE, /* fails when the connection ends before the answer */
+    PIXI_CLIENT_RESEND, /* sent again after reconnecting: only for what the server does once, however often it hears it */
+};
+
+/* pixi_client_end -- send it, or keep it until there is a connection.
+ *   on_answer  comes exactly once, never from inside this call, unless it returns an error. NULL: sent as a
+ *              notification
+ *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT (the message is too large) */
+int pixi_client_end(struct pixi_client *c, struct pixi_json_out *w, enum pixi_client_resend resend,
+                    uint64_t timeout_ms, pixi_client_on_answer *on_answer, void *ctx);
+
+/* pixi_client_close -- closing handshake with 1000; on_end follows. */
+void pixi_client_close(struct pixi_client *c);
+
+/* pixi_client_backoff -- full jitter: a random time, ms, up to min(max_ms, initial_ms * 2^attempt). */
+uint64_t pixi_client_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random);
+
+#endif

@@ -1,0 +1,297 @@
+#include "client/failure.h"
+#include "base/json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <stdarg.h>
+
+static void say(char out[PIXI_FAILURE_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(char out[PIXI_FAILURE_TEXT], const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(out, PIXI_FAILURE_TEXT, format, args);
+    va_end(args);
+    /* what a peer said is in it: it must not write to the terminal */
+    for (char *p = out; *p; p++)
+        if ((unsigned char)*p < 0x20 || *p == 0x7f)
+            *p = ' ';
+}
+
+struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text)
+{
+    struct pixi_failure f = {.err = err, .exit_code = PIXI_EXIT_CONNECT, .layer = "tcp"};
+
+    if (err == PIXI_E_NAME) {
+        f.exit_code = PIXI_EXIT_NAME;
+        f.layer = "name";
+        say(f.cause, "the name cannot be looked up: %s", text);
+        say(f.fix, "check the host in \"url\" (%s), and this machine's name service", at->host);
+        return f;
+    }
+    say(f.cause, "no connection to %s port %u: %s", at->host, at->port, text);
+    if (strstr(text, strerror(111))) /* ECONNREFUSED, in the system's language */
+        say(f.fix, "start the server (pixi-ws-server), or correct the port in \"url\"");
+    else
+        say(f.fix, "check that the server runs and that no firewall stands between");
+    return f;
+}
+
+struct status_row {
+    unsigned status;
+    int exit_code;
+    const char *layer;
+    bool is_final;
+    const char *fix;
+};
+
+static const struct status_row statuses[] = {
+    {301, PIXI_EXIT_UPGRADE, "upgrade", true,
+     "put the new address into \"url\"; redirects are not followed, so that the key goes nowhere unasked"},
+    {302, PIXI_EXIT_UPGRADE, "upgrade", true,
+     "put the new address into \"url\"; redirects are not followed, so that the key goes nowhere unasked"},
+    {307, PIXI_EXIT_UPGRADE, "upgrade", true,
+     "put the new address into \"url\"; redirects are not followed, so that the key goes nowhere unasked"},
+    {308, PIXI_EXIT_UPGRADE, "upgrade", true,
+     "put the new address into \"url\"; redirects are not followed, so that the key goes nowhere unasked"},
+    {400, PIXI_EXIT_UPGRADE, "upgrade", true, "check the path and dialect in the settings"},
+    {401, PIXI_EXIT_KEY, "key", true,
+     "put a valid key where the settings take it from; the server's operator makes one with `pixi-ws-server "
+     "key add`"},
+    {403, PIXI_EXIT_KEY, "key", true, "ask the server's operator to allow this key or origin"},
+    {404, PIXI_EXIT_UPGRADE, "upgrade", true, "correct the path in \"url\"; a Pixi server's is /api/v1"},
+    {405, PIXI_EXIT_UPGRADE, "upgrade", true, "correct \"url\": this address takes no WebSocket"},
+    {426, PIXI_EXIT_UPGRADE, "upgrade", true,
+     "the server wants another protocol version: check that \"url\" is a WebSocket address"},
+    {429, PIXI_EXIT_UPGRADE, "upgrade", false, "wait, then try again"},
+    {503, PIXI_EXIT_UPGRADE, "upgrade", false, "wait, then try again; the server is full or restarting"},
+    {0, PIXI_EXIT_UPGRADE, "upgrade", false, "check that \"url\" is the address of a WebSocket server"},
+};
+
+static const struct status_row *status_row(unsigned status)
+{
+    const struct status_row *r = statuses;
+
+    while (r->status && r->status != status)
+        r++;
+    return r;
+}
+
+/* The `detail` of a problem document (RFC 9457), "" if there is none. */
+static void read_detail(struct pixi_cur body, char out[256])
+{
+    struct pixi_json j;
+    struct pixi_json_token t;
+    size_t len = 0;
+
+    out[0] = 0;
+    pixi_json_init(&j, body.p, pixi_cur_left(&body), 8);
+    while (pixi_json_next(&j, &t) == PIXI_OK && t.type != PIXI_JSON_DONE) {
+        if (t.type != PIXI_JSON_NAME || !pixi_json_is(&t, "detail"))
+            continue;
+        if (pixi_json_next(&j, &t) == PIXI_OK && t.type == PIXI_JSON_STRING && pixi_cur_left(&t.text) < 256)
+            if (pixi_json_decode(t.text, (uint8_t *)out, &len) == PIXI_OK)
+                out[len] = 0;
+        return;
+    }
+}
+
+static uint32_t retry_after(const struct pixi_http_head *head)
+{
+    struct pixi_cur value;
+    uint64_t seconds = 0;
+
+    if (!pixi_http_find(head, "retry-after", &value, NULL))
+        return 0;
+    for (; value.p != value.end && *value.p >= '0' && *value.p <= '9' && seconds < 86400; value.p++)
+        seconds = seconds * 10 + (uint64_t)(*value.p - '0');
+    return value.p == value.end && seconds < 86400 ? (uint32_t)seconds * 1000 : 0;
+}
+
+struct pixi_failure pixi_failure_refused(const struct pixi_failure_at *at, const struct pixi_http_head *head,
+                                         struct pixi_cur body)
+{
+    const struct status_row *row = status_row(head->status);
+    struct pixi_failure f = {.err = PIXI_E_WS_STATUS,
+                             .exit_code = row->exit_code,
+                             .layer = row->layer,
+                             .is_final = row->is_final,
+                             .retry_after_ms = retry_after(head)};
+    struct pixi_cur location = {NULL, NULL};
+    char detail[256];
+
+    read_detail(body, detail);
+    if (head->status / 100 == 3 && pixi_http_find(head, "location", &location, NULL))
+        say(f.cause, "the server at %s:%u answered %u and points to %.*s", at->host, at->port, head->status,
+            (int)pixi_cur_left(&location), (const char *)location.p);
+    else
+        say(f.cause, "the server at %s:%u answered %u %s%s%s", at->host, at->port, head->status,
+            pixi_http_reason(head->status), *detail ? ": " : "", detail);
+    if (head->status == 401 && at->key_from)
+        say(f.fix,
+            "replace the key in %s by a valid one; the server's operator makes one with `pixi-ws-server key "
+            "add`",
+            at->key_from);
+    else
+        say(f.fix, "%s", row->fix);
+    return f;
+}
+
+struct end_row {
+    int err;
+    int exit_code;
+    const char *layer;
+    bool is_final;
+    const char *cause, *fix;
+};
+
+static const struct end_row during_upgrade[] = {
+    {PIXI_E_TIMEOUT, PIXI_EXIT_TIMEOUT, "upgrade", false,
+     "took the connection but did not answer the upgrade in time",
+     "check that a WebSocket server listens there; a TLS port answers nothing to ws://"},
+    {PIXI_E_WS_NO_CLOSE, PIXI_EXIT_UPGRADE, "upgrade", false,
+     "closed the connection without an answer to the upgrade",
+     "check that a WebSocket server listens there; a TLS port closes when it hears ws://"},
+    {PIXI_E_RESET, PIXI_EXIT_UPGRADE, "upgrade", false, "cut the connection during the upgrade",
+     "check that a WebSocket server listens there"},
+    {PIXI_E_WS_PROTOCOL, PIXI_EXIT_UPGRADE, "upgrade", true, "speaks WebSocket, but not pixi.v1",
+     "point \"url\" to a Pixi server; `connect` and `verify` work with any WebSocket server"},
+    {0, PIXI_EXIT_UPGRADE, "upgrade", true, "gave an answer that is no WebSocket upgrade",
+     "check that \"url\" is the address of a WebSocket server; something else speaks on that port"},
+};
+
+static const struct end_row when_open[] = {
+    {PIXI_E_RESET, PIXI_EXIT_CLOSED, "connection", false, "connection lost",
+     "check the server's log and the network between; trying again may help"},
+    {PIXI_E_WS_NO_CLOSE, PIXI_EXIT_CLOSED, "connection", false, "the server went away without a close frame",
+     "check the server's log: it, or a proxy between, ended the connection"},
+    {PIXI_E_WS_PONG, PIXI_EXIT_CLOSED, "connection", false, "the server answers no pings any more",
+     "check the network between; the server may be gone or frozen"},
+    {PIXI_E_TIMEOUT, PIXI_EXIT_TIMEOUT, "close", false, "the server did not answer the close in time",
+     "nothing is lost: everything before the close was answered"},
+    {PIXI_E_QUEUE, PIXI_EXIT_CLOSED, "connection", false, "the server does not read what it is sent",
+     "check the server's load"},
+    {PIXI_E_NOMEM, PIXI_EXIT_INTERNAL, "internal", true, "out of memory", "free memory on this machine"},
+    {0, PIXI_EXIT_PROTOCOL, "protocol", true, "the server broke the protocol",
+     "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks"},
+};
+
+static const struct end_row *find_row(const struct end_row *r, int err)
+{
+    while (r->err && r->err != err)
+        r++;
+    return r;
+}
+
+struct code_row {
+    uint16_t code;
+    int exit_code;
+    const char *layer;
+    bool is_final;
+    const char *fix;
+};
+
+/* After 1000 a client stays away, after 3000 and 3003 it would only hear the same again, and after 1002, 1003, 1007 and
+ * 1009 what it sent must not be sent again unchanged. */
+static const struct code_row codes[] = {
+    {1000, PIXI_EXIT_CLOSED, "close", true, "the server was done with this connection"},
+    {1001, PIXI_EXIT_CLOSED, "close", false, "the server is going away: try again later"},
+    {1002, PIXI_EXIT_PROTOCOL, "protocol", false, "the server objects to what was sent: see its log"},
+    {1003, PIXI_EXIT_PROTOCOL, "protocol", false, "the server does not take this kind of message"},
+    {1007, PIXI_EXIT_PROTOCOL, "protocol", false, "the server found text that is not UTF-8"},
+    {1009, PIXI_EXIT_PROTOCOL, "protocol", false,
+     "send smaller messages, or raise limits.message_bytes of the server"},
+    {1012, PIXI_EXIT_CLOSED, "close", false, "the server restarts: try again in a moment"},
+    {1013, PIXI_EXIT_CLOSED, "close", false,
+     "the server asks to come back later: it is full, or this reader too slow"},
+    {3000, PIXI_EXIT_KEY, "key", true, "put a valid key where the settings take it from"},
+    {3003, PIXI_EXIT_KEY, "key", true, "ask the server's operator what this key may do"},
+    {0, PIXI_EXIT_CLOSED, "close", false, "see the server's log"},
+};
+
+static void fill_closed(struct pixi_failure *f, const struct pixi_link_end *end)
+{
+    const struct code_row *row = codes;
+
+    while (row->code && row->code != end->code)
+        row++;
+    f->err = PIXI_E_WS_CLOSED;
+    f->exit_code = row->exit_code;
+    f->layer = row->layer;
+    f->is_final = row->is_final;
+    f->close_code = end->code;
+    say(f->cause, "closed by the server with %u%s%s", end->code, *end->reason ? ": " : "", end->reason);
+    say(f->fix, "%s", row->fix);
+}
+
+struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const struct pixi_link_end *end,
+                                     bool was_open, uint64_t offset)
+{
+    const struct end_row *row = find_row(was_open ? when_open : during_upgrade, end->err);
+    struct pixi_failure f = {.err = end->err, .exit_code = row->exit_code, .layer = row->layer};
+
+    f.is_final = row->is_final;
+    if (end->err == PIXI_OK) {
+        fill_closed(&f, end);
+        return f;
+    }
+    if (end->err == PIXI_E_RESET && end->sys_errno)
+        say(f.cause, "%s:%u: %s: %s", at->host, at->port, row->cause, strerror(end->sys_errno));
+    else if (row->err)
+        say(f.cause, "%s:%u: %s", at->host, at->port, row->cause);
+    else if (was_open)
+        say(f.cause, "%s:%u: %s: %s at byte %llu (%s)", at->host, at->port, row->cause,
+            pixi_err_text(end->err), (unsigned long long)offset, pixi_err_clause(end->err));
+    else
+        say(f.cause, "%s:%u: %s: %s (%s)", at->host, at->port, row->cause, pixi_err_text(end->err),
+            pixi_err_clause(end->err));
+    say(f.fix, "%s", row->fix);
+    return f;
+}
+
+static const struct end_row calls[] = {
+    {PIXI_E_NO_RESPONDER, PIXI_EXIT_NO_RESPONDER, "request", true, "nobody answers requests on this topic",
+     "start the program that answers it: a subscription whose first level is \"request\""},
+    {PIXI_E_TIMEOUT, PIXI_EXIT_TIMEOUT, "request", false, "no answer in time",
+     "check the program that should answer, or wait longer (--timeout)"},
+    {PIXI_E_FORBIDDEN, PIXI_EXIT_KEY, "key", true, "the API key does not allow this",
+     "use a key with that permission: `pixi-ws-server key list` shows what each may do"},
+    {PIXI_E_TOPIC, PIXI_EXIT_USAGE, "request", true, "bad topic or filter",
+     "a topic has no '+' or '#'; in a filter '+' stands for a whole level and '#' for the rest"},
+    {PIXI_E_STORAGE, PIXI_EXIT_CHECK, "request", false, "the server's storage is full",
+     "tell the server's operator; try again later"},
+    {PIXI_E_LIMIT, PIXI_EXIT_CHECK, "request", false, "over a limit of the server", "send less at a time"},
+    {PIXI_E_RATE, PIXI_EXIT_CHECK, "request", false, "over a limit of the server", "send less at a time"},
+    {PIXI_E_WS_TOO_BIG, PIXI_EXIT_CHECK, "request", true, "message over the limit", "send a smaller message"},
+    {PIXI_E_HISTORY, PIXI_EXIT_CHECK, "request", true, "the server no longer has that history",
+     "start from what it has"},
+    {PIXI_E_QUEUE, PIXI_EXIT_CHECK, "connection", false, "the send queue is full",
+     "send more slowly, or raise limits.queue_bytes in the settings"},
+    {0, PIXI_EXIT_CHECK, "request", true, "the server answered with an error", "see the message"},
+};
+
+struct pixi_failure pixi_failure_call(int err, const char *what, struct pixi_cur detail)
+{
+    const struct end_row *row = find_row(calls, err);
+    struct pixi_failure f = {
+        .err = err, .exit_code = row->exit_code, .layer = row->layer, .is_final = row->is_final};
+    int len = (int)pixi_cur_left(&detail);
+
+    if (len)
+        say(f.cause, "%s: %.*s", what, len, (const char *)detail.p);
+    else
+        say(f.cause, "%s: %s", what, row->cause);
+    say(f.fix, "%s", row->fix);
+    return f;
+}
+
+struct pixi_failure pixi_failure_local(int err, const char *what)
+{
+    struct pixi_failure f = {
+        .err = err, .exit_code = PIXI_EXIT_INTERNAL, .layer = "internal", .is_final = true};
+
+    say(f.cause, "%s: %s", what, pixi_err_text(err));
+    say(f.fix, "free memory or descriptors on this machine, then try again");
+    return f;
+}

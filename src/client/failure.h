@@ -1,0 +1,63 @@
+/* failure.h -- what went wrong, said so that a person can act: layer, cause, fix, and the exit code for scripts. */
+#ifndef PIXI_CLIENT_FAILURE_H
+#define PIXI_CLIENT_FAILURE_H
+
+#include "link/link.h"
+
+/* Exit codes of pixi-ws-client: scripts count on them. docs/exit-codes.md */
+enum {
+    PIXI_EXIT_DONE = 0,
+    PIXI_EXIT_CHECK = 1,
+    PIXI_EXIT_USAGE = 2,
+    PIXI_EXIT_SETTINGS = 3,
+    PIXI_EXIT_NAME = 4,
+    PIXI_EXIT_CONNECT = 5,
+    PIXI_EXIT_TLS = 6,
+    PIXI_EXIT_UPGRADE = 7,
+    PIXI_EXIT_KEY = 8,
+    PIXI_EXIT_PROTOCOL = 9,
+    PIXI_EXIT_TIMEOUT = 10,
+    PIXI_EXIT_CLOSED = 11,
+    PIXI_EXIT_NO_RESPONDER = 12,
+    PIXI_EXIT_OUTBOX = 13,
+    PIXI_EXIT_INTERNAL = 14,
+};
+
+enum { PIXI_FAILURE_TEXT = 640 };
+
+struct pixi_failure {
+    int err; /* PIXI_E_*; PIXI_OK: nothing failed */
+    int exit_code;
+    const char *layer;       /* "name", "tcp", "upgrade", "key", "protocol", "request", ... Static */
+    bool is_final;           /* trying again unchanged cannot help */
+    uint32_t retry_after_ms; /* as the server asked; 0: it did not say */
+    uint16_t close_code;     /* 0: none */
+    char cause[PIXI_FAILURE_TEXT], fix[PIXI_FAILURE_TEXT];
+};
+
+/* What was being reached, for the texts. Borrowed. */
+struct pixi_failure_at {
+    const char *host;
+    uint16_t port;
+    const char *target;
+    const char *key_from; /* where the key came from; NULL: no key */
+};
+
+/* pixi_failure_dial -- name or TCP: text is pixi_dial's. */
+struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text);
+
+/* pixi_failure_refused -- the server answered the upgrade with another status than 101. */
+struct pixi_failure pixi_failure_refused(const struct pixi_failure_at *at, const struct pixi_http_head *head,
+                                         struct pixi_cur body);
+
+/* pixi_failure_end -- a link ended. was_open: after the upgrade. offset: of a protocol error, bytes. */
+struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const struct pixi_link_end *end,
+                                     bool was_open, uint64_t offset);
+
+/* pixi_failure_call -- a call was answered with an error, or not at all. detail: the server's words, may be empty. */
+struct pixi_failure pixi_failure_call(int err, const char *what, struct pixi_cur detail);
+
+/* pixi_failure_local -- something on this machine. */
+struct pixi_failure pixi_failure_local(int err, const char *what);
+
+#endif

@@ -1,0 +1,118 @@
+/* conn.h -- what the files of src/server share: the server, its connections, and the calls under way. */
+#ifndef PIXI_SERVER_CONN_H
+#define PIXI_SERVER_CONN_H
+
+#include "hub/hub.h"
+#include "link/link.h"
+#include "net/listen.h"
+#include "proto/rpc/put.h"
+#include "server/server.h"
+#include "store/memory.h"
+
+#define PIXI_SERVER_PATH     "/api/v1"
+#define PIXI_SERVER_PROTOCOL "pixi.v1"
+
+/* The answer to a batch: it leaves when the last call in it is answered. */
+struct pixi_batch {
+    struct pixi_buf out; /* the array so far, without its closing bracket */
+    size_t waiting;      /* calls not yet answered */
+    bool is_read;        /* the whole batch was read */
+};
+
+/* A call with an id whose answer is still due. Pooled. */
+struct pixi_call {
+    struct pixi_list in_conn; /* or in the pool */
+    struct pixi_conn *conn;   /* borrowed */
+    struct pixi_batch *batch; /* NULL: answered on its own */
+    struct pixi_hub_history history;
+    struct pixi_buf messages; /* of a history: what came so far */
+    struct pixi_cur filter;   /* of a history; borrows from filter_text */
+    uint8_t *filter_text;     /* owned */
+    size_t id_len;
+    uint8_t id[PIXI_RPC_ID_MAX];
+};
+
+struct pixi_conn {
+    struct pixi_link link;
+    struct pixi_hub_peer peer;
+    struct pixi_list in_server;
+    struct pixi_list calls; /* struct pixi_call */
+    size_t call_count;
+    struct pixi_server *server; /* borrowed */
+    struct pixi_permit permit;
+    const struct pixi_key *key; /* borrowed from the server's keys; NULL: none, or echo */
+    struct pixi_task pump;      /* the hub has more for it */
+    bool is_unauthorized;       /* upgraded only to be told so with 3000 */
+    char from[PIXI_ADDR_TEXT];
+};
+
+struct pixi_server {
+    struct pixi_loop *loop;                      /* borrowed */
+    const struct pixi_server_settings *settings; /* borrowed */
+    const struct pixi_keys *keys;                /* borrowed */
+    enum pixi_server_mode mode;
+    struct pixi_listener listeners[PIXI_SERVER_LISTEN_MAX];
+    size_t listener_count;
+    struct pixi_link_limits limits;
+    size_t soft_queue; /* bytes waiting from which a reader counts as slow */
+    struct pixi_memory *memory;
+    struct pixi_hub hub;
+    struct pixi_hub_gateway gateway; /* dialect pixi.v1 */
+    struct pixi_buf note;            /* the notification encoded last, its frame header before it */
+    size_t note_at;                  /* where the frame begins in it */
+    struct pixi_shared *note_shared; /* the same, once a large one has had a taker */
+    bool is_note_stored;
+    struct pixi_buf answer; /* scratch for responses */
+    struct pixi_list conns, free_calls;
+    size_t conn_count;
+    struct pixi_timer deadline, trim, drain;
+    bool is_draining;
+    void (*on_idle)(void *ctx);
+    void *idle_ctx;
+};
+
+/* upgrade.c */
+void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *head, int rc,
+                            const struct pixi_ws_request *r);
+
+/* dispatch.c: one text frame; the bytes may be changed. */
+void pixi_server_dispatch(struct pixi_conn *c, uint8_t *bytes, size_t len);
+
+/* call.c */
+/* A call whose answer comes now or later. id is at most PIXI_RPC_ID_MAX bytes. NULL: out of memory. */
+struct pixi_call *pixi_call_new(struct pixi_conn *c, struct pixi_batch *batch, struct pixi_cur id);
+/* Starts `{"jsonrpc":"2.0","id":…,"result":`, or "error"; one value follows, then pixi_call_end: the call is over. */
+void pixi_call_begin(struct pixi_call *call, struct pixi_json_out *w, const char *member);
+void pixi_call_end(struct pixi_call *call, struct pixi_json_out *w);
+void pixi_call_answer_error(struct pixi_call *call, int err, const char *detail);
+bool pixi_call_is_under_way(const struct pixi_conn *c, struct pixi_cur id);
+/* The connection has gone: nothing is answered any more. */
+void pixi_call_drop_all(struct pixi_conn *c);
+/* An error for what never became a call. id.p == NULL: null. */
+void pixi_server_answer_error(struct pixi_conn *c, struct pixi_batch *batch, struct pixi_cur id, int err,
+                              const char *detail);
+/* Sends and frees the batch when it was read and all of it is answered. */
+void pixi_batch_settle(struct pixi_conn *c, struct pixi_batch *batch);
+
+/* gateway.c */
+extern const struct pixi_hub_calls pixi_gateway_calls;
+void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *msg, struct pixi_cur filter,
+                              unsigned flags, uint64_t request);
+void pixi_gateway_pump(struct pixi_conn *c);
+
+/* server.c */
+struct pixi_now pixi_server_now(const struct pixi_server *s);
+/* To be called whenever requests may have come or gone: sets the timer of the hub's next deadline. */
+void pixi_server_set_deadline(struct pixi_server *s);
+
+static inline struct pixi_conn *pixi_conn_of_link(struct pixi_link *k)
+{
+    return (struct pixi_conn *)((char *)k - offsetof(struct pixi_conn, link));
+}
+
+static inline struct pixi_conn *pixi_conn_of_peer(struct pixi_hub_peer *p)
+{
+    return (struct pixi_conn *)((char *)p - offsetof(struct pixi_conn, peer));
+}
+
+#endif

@@ -1,0 +1,242 @@
+/* gateway.c -- what the hub says, in the dialect pixi.v1. */
+#include "base/log.h"
+#include "server/conn.h"
+
+static struct pixi_rpc_position position(struct pixi_position p)
+{
+    return (struct pixi_rpc_position){p.epoch, p.offset};
+}
+
+static void put_named(struct pixi_json_out *w, const char *name, struct pixi_cur text)
+{
+    pixi_json_name(w, name);
+    pixi_json_string(w, text);
+}
+
+void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *msg, struct pixi_cur filter,
+                              unsigned flags, uint64_t request)
+{
+    if (filter.p)
+        put_named(w, "filter", filter);
+    put_named(w, "topic", msg->topic);
+    pixi_rpc_put_payload(w, msg->payload, pixi_rpc_is_json(msg->payload));
+    if (msg->pos.offset)
+        pixi_rpc_put_position(w, position(msg->pos));
+    pixi_json_name(w, "time_ms");
+    pixi_json_number(w, msg->time_ms);
+    if (flags & PIXI_HUB_RETAINED) {
+        pixi_json_name(w, "retained");
+        pixi_json_bool(w, true);
+    }
+    pixi_rpc_put_headers(w, msg->headers);
+    if (request)
+        pixi_rpc_put_hex(w, "request", request);
+}
+
+/* Starts a notification in the scratch, with room before it for the frame's header. */
+static void begin_note(struct pixi_server *s, struct pixi_json_out *w, const char *method)
+{
+    uint8_t *room;
+
+    if (s->note_shared)
+        pixi_shared_release(s->note_shared);
+    s->note_shared = NULL;
+    pixi_buf_reset(&s->note);
+    room = pixi_buf_reserve(&s->note, PIXI_WS_HEAD_MAX);
+    if (room)
+        s->note.len = PIXI_WS_HEAD_MAX;
+    pixi_rpc_begin_call(&s->note, w, method);
+}
+
+static void end_note(struct pixi_server *s, struct pixi_json_out *w)
+{
+    struct pixi_ws_frame f = {.opcode = PIXI_WS_TEXT, .is_final = true};
+    uint8_t head[PIXI_WS_HEAD_MAX];
+    size_t len;
+
+    pixi_rpc_end_call(w, 0);
+    if (s->note.err)
+        return;
+    f.payload_len = s->note.len - PIXI_WS_HEAD_MAX;
+    len = pixi_ws_frame_encode(&f, PIXI_SERVER, head);
+    s->note_at = PIXI_WS_HEAD_MAX - len;
+    memcpy(s->note.bytes + s->note_at, head, len);
+}
+
+static struct pixi_shared *share_note(struct pixi_server *s, size_t len)
+{
+    if (len < PIXI_OUT_SHARE_MIN || s->note_shared)
+        return s->note_shared;
+    s->note_shared = pixi_shared_new(len);
+    if (s->note_shared)
+        memcpy(s->note_shared->bytes, s->note.bytes + s->note_at, len);
+    return s->note_shared; /* NULL: it is copied then, which may work */
+}
+
+static int send_note(struct pixi_server *s, struct pixi_conn *c)
+{
+    size_t len;
+
+    if (s->note.err)
+        return s->note.err;
+    len = s->note.len - s->note_at;
+    return pixi_link_send_frame(&c->link, s->note.bytes + s->note_at, len, share_note(s, len));
+}
+
+/* A notification that must arrive: a link that has no room for it is of no use any more. */
+static void send_note_or_close(struct pixi_server *s, struct pixi_conn *c)
+{
+    int rc = send_note(s, c);
+
+    if (rc == PIXI_E_QUEUE)
+        pixi_link_close(&c->link, PIXI_WS_CLOSE_LATER, "too slow a reader");
+    else if (rc != PIXI_OK && rc != PIXI_E_WS_CLOSED)
+        pixi_link_fail(&c->link, rc);
+}
+
+static void encode(void *ctx, const struct pixi_msg *msg, struct pixi_cur filter, unsigned flags)
+{
+    struct pixi_server *s = ctx;
+    struct pixi_json_out w;
+
+    begin_note(s, &w, "message");
+    pixi_gateway_put_message(&w, msg, filter, flags, 0);
+    end_note(s, &w);
+    s->is_note_stored = msg->pos.offset != 0;
+}
+
+static int deliver(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub)
+{
+    struct pixi_server *s = ctx;
+    struct pixi_conn *c = pixi_conn_of_peer(peer);
+
+    (void)sub;
+    if (s->is_note_stored && pixi_link_waiting(&c->link) >= s->soft_queue) {
+        pixi_loop_defer(s->loop, &c->pump); /* after what waits was tried; else on_drained comes */
+        return PIXI_E_QUEUE;
+    }
+    if (s->is_note_stored)
+        return send_note(s, c);
+    send_note_or_close(s, c);
+    return PIXI_OK;
+}
+
+static void synced(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub)
+{
+    struct pixi_server *s = ctx;
+    struct pixi_json_out w;
+
+    begin_note(s, &w, "synced");
+    put_named(&w, "filter", sub->filter);
+    end_note(s, &w);
+    send_note_or_close(s, pixi_conn_of_peer(peer));
+}
+
+static void unsubscribed(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub, int err)
+{
+    struct pixi_server *s = ctx;
+    struct pixi_json_out w;
+
+    begin_note(s, &w, "unsubscribed");
+    put_named(&w, "filter", sub->filter);
+    pixi_json_name(&w, "error");
+    pixi_rpc_put_error_value(&w, err, NULL, 0);
+    end_note(s, &w);
+    send_note_or_close(s, pixi_conn_of_peer(peer));
+}
+
+static void lost(void *ctx, struct pixi_hub_peer *peer, int err)
+{
+    struct pixi_conn *c = pixi_conn_of_peer(peer);
+
+    (void)ctx;
+    pixi_log(PIXI_LOG_WARNING, "%s: too slow: %s; closing with 1013", c->from, pixi_err_text(err));
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_LATER, "too slow: history has moved on");
+}
+
+static void wake(void *ctx, struct pixi_hub_peer *peer)
+{
+    struct pixi_server *s = ctx;
+
+    pixi_loop_defer(s->loop, &pixi_conn_of_peer(peer)->pump);
+}
+
+static int request(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub,
+                   const struct pixi_msg *msg, uint64_t id)
+{
+    struct pixi_server *s = ctx;
+    struct pixi_conn *c = pixi_conn_of_peer(peer);
+    struct pixi_json_out w;
+
+    if (pixi_link_waiting(&c->link) >= s->soft_queue)
+        return PIXI_E_QUEUE;
+    begin_note(s, &w, "message");
+    pixi_gateway_put_message(&w, msg, sub->filter, 0, id);
+    end_note(s, &w);
+    return send_note(s, c);
+}
+
+static void reply(void *ctx, struct pixi_hub_peer *peer, void *token, int err, const struct pixi_msg *msg)
+{
+    struct pixi_call *call = token;
+    struct pixi_json_out w;
+
+    (void)ctx;
+    (void)peer;
+    if (err != PIXI_OK && err != PIXI_E_RPC_ERROR) {
+        pixi_call_answer_error(call, err, err == PIXI_E_TIMEOUT ? "the responder did not reply" : NULL);
+        return;
+    }
+    if (err == PIXI_E_RPC_ERROR) { /* the responder's own error object, as it wrote it */
+        pixi_call_begin(call, &w, "error");
+        pixi_json_raw(&w, msg->payload);
+        pixi_call_end(call, &w);
+        return;
+    }
+    pixi_call_begin(call, &w, "result");
+    pixi_json_open_object(&w);
+    pixi_rpc_put_payload(&w, msg->payload, pixi_rpc_is_json(msg->payload));
+    pixi_rpc_put_headers(&w, msg->headers);
+    pixi_json_close_object(&w);
+    pixi_call_end(call, &w);
+}
+
+static void published(void *ctx, struct pixi_hub_peer *peer, void *token, int err, struct pixi_position pos)
+{
+    struct pixi_call *call = token;
+    struct pixi_json_out w;
+
+    (void)ctx;
+    (void)peer;
+    if (err != PIXI_OK) {
+        pixi_call_answer_error(call, err, NULL);
+        return;
+    }
+    pixi_call_begin(call, &w, "result");
+    pixi_json_open_object(&w);
+    pixi_rpc_put_position(&w, position(pos));
+    pixi_json_close_object(&w);
+    pixi_call_end(call, &w);
+}
+
+const struct pixi_hub_calls pixi_gateway_calls = {
+    .encode = encode,
+    .deliver = deliver,
+    .synced = synced,
+    .unsubscribed = unsubscribed,
+    .lost = lost,
+    .wake = wake,
+    .request = request,
+    .reply = reply,
+    .published = published,
+};
+
+void pixi_gateway_pump(struct pixi_conn *c)
+{
+    struct pixi_server *s = c->server;
+
+    if (!c->peer.hub || c->link.state != PIXI_LINK_OPEN || pixi_link_waiting(&c->link) >= s->soft_queue)
+        return; /* gone, or blocked: then on_drained comes */
+    if (pixi_hub_pump(&s->hub, &c->peer, pixi_server_now(s)) == PIXI_MORE)
+        pixi_loop_defer(s->loop, &c->pump);
+}

@@ -1,0 +1,427 @@
+#include "server/server.h"
+#include "base/log.h"
+#include "server/conn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum { TRIM_MS = 60000, SPREAD_MS = 5000, NOTE_MAX = 64 << 20 };
+
+struct pixi_now pixi_server_now(const struct pixi_server *s)
+{
+    return (struct pixi_now){.wall_ms = pixi_clock_wall_ms(), .mono_ms = s->loop->now_ms};
+}
+
+/* --- connections --------------------------------------------------------------------------------------------- */
+
+static void free_conn(struct pixi_conn *c)
+{
+    struct pixi_server *s = c->server;
+
+    pixi_list_remove(&c->in_server);
+    s->conn_count--;
+    free(c);
+    if (s->is_draining && s->conn_count == 0 && s->on_idle) {
+        pixi_loop_cancel_timer(s->loop, &s->drain);
+        s->on_idle(s->idle_ctx);
+        s->on_idle = NULL;
+    }
+}
+
+static void run_pump(struct pixi_task *task)
+{
+    pixi_gateway_pump((struct pixi_conn *)((char *)task - offsetof(struct pixi_conn, pump)));
+}
+
+static void on_open(struct pixi_link *k, struct pixi_cur protocol)
+{
+    struct pixi_conn *c = pixi_conn_of_link(k);
+
+    (void)protocol;
+    if (c->server->mode == PIXI_SERVER_ECHO)
+        return;
+    if (c->is_unauthorized) {
+        pixi_log(PIXI_LOG_INFO, "%s: refused: no valid API key (told with 3000)", c->from);
+        pixi_link_close(k, PIXI_WS_CLOSE_UNAUTHORIZED, "the API key is missing or not known here");
+        return;
+    }
+    c->peer.gateway = &c->server->gateway;
+    c->peer.permit = &c->permit;
+    pixi_hub_join(&c->server->hub, &c->peer);
+    pixi_log(PIXI_LOG_DEBUG, "%s: connected as %s", c->from, c->key->name);
+}
+
+static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
+{
+    struct pixi_conn *c = pixi_conn_of_link(k);
+
+    if (type == PIXI_WS_TEXT)
+        pixi_server_dispatch(c, bytes, len);
+    else
+        pixi_link_fail(k, PIXI_E_WS_TYPE);
+}
+
+static void on_drained(struct pixi_link *k)
+{
+    struct pixi_conn *c = pixi_conn_of_link(k);
+
+    pixi_loop_defer(c->server->loop, &c->pump);
+}
+
+static void log_end(const struct pixi_conn *c, const struct pixi_link_end *end)
+{
+    switch (end->err) {
+    case PIXI_OK: pixi_log(PIXI_LOG_DEBUG, "%s: closed with %u", c->from, end->code); break;
+    case PIXI_E_WS_STATUS: break; /* told when it was refused */
+    case PIXI_E_RESET:
+        pixi_log(PIXI_LOG_DEBUG, "%s: connection lost: %s", c->from, strerror(end->sys_errno));
+        break;
+    default:
+        if (*pixi_err_clause(end->err))
+            pixi_log(PIXI_LOG_INFO, "%s: %s at byte %llu (%s)", c->from, pixi_err_text(end->err),
+                     (unsigned long long)c->link.reader.fault.offset, pixi_err_clause(end->err));
+        else
+            pixi_log(PIXI_LOG_INFO, "%s: %s", c->from, pixi_err_text(end->err));
+    }
+}
+
+static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
+{
+    struct pixi_conn *c = pixi_conn_of_link(k);
+
+    log_end(c, end);
+    if (c->peer.hub)
+        pixi_hub_leave(&c->server->hub, &c->peer);
+    pixi_call_drop_all(c);
+    if (c->pump.is_queued) {
+        /* the pump is still in the loop's list: it runs, finds a link that is closed, and then comes this again */
+        pixi_loop_defer(c->server->loop, &k->last);
+        return;
+    }
+    free_conn(c);
+}
+
+static const struct pixi_link_handlers hub_handlers = {
+    .on_request = pixi_server_on_request,
+    .on_open = on_open,
+    .on_message = on_message,
+    .on_drained = on_drained,
+    .on_close = on_close,
+};
+
+/* --- echo ---------------------------------------------------------------------------------------------------- */
+
+static void on_echo(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
+{
+    int rc = pixi_link_send(k, type, bytes, len);
+
+    if (rc == PIXI_E_QUEUE || rc == PIXI_E_NOMEM)
+        pixi_link_close(k, PIXI_WS_CLOSE_LATER, "too slow a reader");
+    else if (pixi_link_waiting(k) > k->limits->queue_bytes / 4)
+        pixi_tcp_pause(&k->tcp); /* until it has read what it was sent */
+}
+
+static void on_echo_drained(struct pixi_link *k)
+{
+    pixi_tcp_resume(&k->tcp);
+}
+
+static const struct pixi_link_handlers echo_handlers = {
+    .on_request = pixi_server_on_request,
+    .on_open = on_open,
+    .on_message = on_echo,
+    .on_drained = on_echo_drained,
+    .on_close = on_close,
+};
+
+/* --- accepting ----------------------------------------------------------------------------------------------- */
+
+static size_t count_from(const struct pixi_server *s, const struct pixi_addr *from)
+{
+    char want[PIXI_ADDR_TEXT];
+    size_t count = 0, len;
+
+    pixi_addr_text(from, want);
+    len = (size_t)(strrchr(want, ':') - want);
+    for (const struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next) {
+        const struct pixi_conn *c = PIXI_LIST_ITEM(l, const struct pixi_conn, in_server);
+
+        count += strncmp(c->from, want, len + 1) == 0;
+    }
+    return count;
+}
+
+static void refuse_fd(int fd, const char *from, const char *why)
+{
+    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
+                               "Connection: close\r\n\r\n";
+
+    if (send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+        shutdown(fd, SHUT_WR);
+    close(fd);
+    pixi_log(PIXI_LOG_WARNING, "%s: refused: %s", from, why);
+}
+
+static void on_accept(struct pixi_listener *listener, int fd, const struct pixi_addr *from)
+{
+    struct pixi_server *s = listener->watch.owner;
+    struct pixi_conn *c;
+    char text[PIXI_ADDR_TEXT];
+
+    pixi_addr_text(from, text);
+    if (s->conn_count >= s->settings->limits.connections) {
+        refuse_fd(fd, text, "too many connections");
+        return;
+    }
+    if (count_from(s, from) >= s->settings->limits.connections_per_address) {
+        refuse_fd(fd, text, "too many connections from this address");
+        return;
+    }
+    c = calloc(1, sizeof *c);
+    if (!c) {
+        refuse_fd(fd, text, "out of memory");
+        return;
+    }
+    memcpy(c->from, text, sizeof text);
+    c->server = s;
+    c->pump.run = run_pump;
+    pixi_list_init(&c->calls);
+    pixi_list_add_last(&s->conns, &c->in_server);
+    s->conn_count++;
+    pixi_link_init(&c->link, s->loop, PIXI_SERVER,
+                   s->mode == PIXI_SERVER_ECHO ? &echo_handlers : &hub_handlers, &s->limits);
+    if (pixi_link_serve(&c->link, fd) != PIXI_OK)
+        free_conn(c);
+}
+
+/* --- time ---------------------------------------------------------------------------------------------------- */
+
+static void on_deadline(struct pixi_timer *t)
+{
+    struct pixi_server *s = (struct pixi_server *)((char *)t - offsetof(struct pixi_server, deadline));
+
+    pixi_hub_expire(&s->hub, pixi_server_now(s));
+    pixi_server_set_deadline(s);
+}
+
+void pixi_server_set_deadline(struct pixi_server *s)
+{
+    uint64_t at = pixi_hub_next_deadline(&s->hub);
+
+    if (at == UINT64_MAX)
+        pixi_loop_cancel_timer(s->loop, &s->deadline);
+    else
+        pixi_loop_set_timer(s->loop, &s->deadline, at > s->loop->now_ms ? at - s->loop->now_ms : 0);
+}
+
+static void on_trim(struct pixi_timer *t)
+{
+    struct pixi_server *s = (struct pixi_server *)((char *)t - offsetof(struct pixi_server, trim));
+    struct pixi_store *store = pixi_memory_store(s->memory);
+
+    store->call->trim(store, pixi_clock_wall_ms());
+    pixi_loop_set_timer(s->loop, t, TRIM_MS);
+}
+
+/* --- starting and stopping ------------------------------------------------------------------------------------ */
+
+static int start_hub(struct pixi_server *s)
+{
+    struct pixi_memory_config config = pixi_memory_config_default;
+    struct pixi_memory_policy policies[PIXI_MEMORY_POLICIES_MAX];
+    struct pixi_hub_limits limits = pixi_hub_limits_default;
+    uint8_t hash_key[16];
+    int rc;
+
+    for (size_t i = 0; i < s->settings->history.count && i < PIXI_MEMORY_POLICIES_MAX; i++) {
+        const struct pixi_server_history *h = pixi_server_settings_history(s->settings, i);
+
+        policies[config.policy_count++] =
+            (struct pixi_memory_policy){pixi_cur_str(h->filter), h->max_messages, h->max_bytes, h->max_age_s};
+    }
+    config.policies = policies;
+    config.retained_count = s->settings->limits.retained_count;
+    config.retained_bytes = s->settings->limits.retained_bytes;
+    if (getrandom(&config.epoch, sizeof config.epoch, 0) < 0 || getrandom(hash_key, sizeof hash_key, 0) < 0 ||
+        getrandom(config.hash_key, sizeof config.hash_key, 0) < 0)
+        return PIXI_E_SYS;
+    config.epoch |= 1; /* never 0 */
+    if ((rc = pixi_memory_new(&config, &s->memory)) != PIXI_OK)
+        return rc;
+    limits.subs_per_peer = s->settings->limits.subscriptions;
+    limits.requests_per_peer = s->settings->limits.requests;
+    s->gateway = (struct pixi_hub_gateway){.call = &pixi_gateway_calls, .ctx = s};
+    pixi_hub_init(&s->hub, pixi_memory_store(s->memory), &limits, hash_key);
+    return PIXI_OK;
+}
+
+static int open_listener(struct pixi_server *s, const char *text, struct pixi_buf *problem)
+{
+    struct pixi_listener *listener = &s->listeners[s->listener_count];
+    struct pixi_addr addr;
+
+    if (pixi_addr_parse(text, &addr) != PIXI_OK) {
+        pixi_buf_putf(problem, "listen: \"%s\" is not ADDRESS:PORT, for example 127.0.0.1:8768 or [::1]:8768",
+                      text);
+        return PIXI_E_SETTINGS;
+    }
+    if (!pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
+        pixi_buf_putf(
+            problem,
+            "listen: %s is reachable from other machines, and API keys would cross the network in clear; "
+            "listen on 127.0.0.1, or accept that with \"insecure\": true (--insecure)",
+            text);
+        return PIXI_E_SETTINGS;
+    }
+    listener->on_accept = on_accept;
+    if (pixi_listener_open(listener, s->loop, &addr) != PIXI_OK) {
+        pixi_buf_putf(
+            problem, "listen: %s: %s%s", text, strerror(errno),
+            errno == EADDRINUSE ? "; stop what listens there, or choose another port (0: any free one)" : "");
+        return PIXI_E_SYS;
+    }
+    listener->watch.owner = s;
+    s->listener_count++;
+    return PIXI_OK;
+}
+
+static void take_limits(struct pixi_server *s)
+{
+    const struct pixi_server_settings *set = s->settings;
+
+    s->limits = (struct pixi_link_limits){
+        .http = {.head_bytes = set->limits.head_bytes, .field_count = set->limits.head_fields},
+        .message_bytes = set->limits.message_bytes,
+        .queue_bytes = set->limits.queue_bytes,
+        .handshake_ms = (uint32_t)set->limits.handshake_ms,
+        .close_ms = 3000,
+        .ping_ms = (uint32_t)set->keepalive.interval_ms,
+        .pong_ms = (uint32_t)set->keepalive.timeout_ms,
+    };
+    s->soft_queue = s->limits.queue_bytes / 4;
+}
+
+int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *settings,
+                    const struct pixi_keys *keys, enum pixi_server_mode mode, struct pixi_server **out,
+                    struct pixi_buf *problem)
+{
+    struct pixi_server *s = calloc(1, sizeof *s);
+    const struct pixi_cur *listen = settings->listen.at;
+    int rc;
+
+    if (!s)
+        return PIXI_E_NOMEM;
+    s->loop = loop;
+    s->settings = settings;
+    s->keys = keys;
+    s->mode = mode;
+    s->note = pixi_buf_init(NOTE_MAX);
+    s->answer = pixi_buf_init(NOTE_MAX);
+    s->deadline.on_due = on_deadline;
+    s->trim.on_due = on_trim;
+    pixi_list_init(&s->conns);
+    pixi_list_init(&s->free_calls);
+    take_limits(s);
+    rc = start_hub(s);
+    for (size_t i = 0; rc == PIXI_OK && i < settings->listen.count && i < PIXI_SERVER_LISTEN_MAX; i++)
+        rc = open_listener(s, (const char *)listen[i].p, problem);
+    if (rc != PIXI_OK) {
+        pixi_server_free(s);
+        return rc;
+    }
+    pixi_loop_set_timer(loop, &s->trim, TRIM_MS);
+    *out = s;
+    return PIXI_OK;
+}
+
+bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len)
+{
+    char text[PIXI_ADDR_TEXT];
+
+    if (i >= s->listener_count)
+        return false;
+    pixi_addr_text(&s->listeners[i].addr, text);
+    snprintf(out, len, "%s", text);
+    return true;
+}
+
+static void close_listeners(struct pixi_server *s)
+{
+    for (size_t i = 0; i < s->listener_count; i++)
+        pixi_listener_close(&s->listeners[i]);
+    s->listener_count = 0;
+}
+
+static void on_drain_due(struct pixi_timer *t)
+{
+    struct pixi_server *s = (struct pixi_server *)((char *)t - offsetof(struct pixi_server, drain));
+
+    if (s->on_idle)
+        s->on_idle(s->idle_ctx);
+    s->on_idle = NULL;
+}
+
+static void send_away(struct pixi_server *s, struct pixi_conn *c)
+{
+    struct pixi_json_out w;
+    uint32_t r = 0;
+
+    if (c->link.state == PIXI_LINK_OPEN && c->peer.hub) {
+        if (getrandom(&r, sizeof r, 0) < 0)
+            r = (uint32_t)(uintptr_t)c >> 4; /* any spread will do */
+        pixi_buf_reset(&s->answer);
+        pixi_rpc_begin_call(&s->answer, &w, "going_away");
+        pixi_json_name(&w, "reconnect_in_ms");
+        pixi_json_number(&w, r % SPREAD_MS);
+        pixi_rpc_end_call(&w, 0);
+        if (s->answer.err == PIXI_OK)
+            pixi_link_send(&c->link, PIXI_WS_TEXT, s->answer.bytes, s->answer.len);
+    }
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_RESTART, "restarting");
+}
+
+void pixi_server_drain(struct pixi_server *s, void (*on_idle)(void *ctx), void *ctx)
+{
+    if (s->is_draining)
+        return;
+    s->is_draining = true;
+    s->on_idle = on_idle;
+    s->idle_ctx = ctx;
+    s->drain.on_due = on_drain_due;
+    close_listeners(s);
+    for (struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next)
+        send_away(s, PIXI_LIST_ITEM(l, struct pixi_conn, in_server));
+    pixi_loop_set_timer(s->loop, &s->drain, s->conn_count ? s->settings->drain_ms : 0);
+}
+
+void pixi_server_free(struct pixi_server *s)
+{
+    if (!s)
+        return;
+    s->on_idle = NULL;
+    close_listeners(s);
+    for (struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next)
+        pixi_link_drop(&PIXI_LIST_ITEM(l, struct pixi_conn, in_server)->link, PIXI_E_WS_CLOSED);
+    while (s->conn_count > 0)
+        pixi_loop_turn(s->loop, 0);
+    pixi_loop_cancel_timer(s->loop, &s->deadline);
+    pixi_loop_cancel_timer(s->loop, &s->trim);
+    pixi_loop_cancel_timer(s->loop, &s->drain);
+    while (!pixi_list_is_empty(&s->free_calls)) {
+        struct pixi_call *call = PIXI_LIST_ITEM(s->free_calls.next, struct pixi_call, in_conn);
+
+        pixi_list_remove(&call->in_conn);
+        free(call);
+    }
+    if (s->memory)
+        pixi_hub_clear(&s->hub);
+    pixi_memory_free(s->memory);
+    if (s->note_shared)
+        pixi_shared_release(s->note_shared);
+    pixi_buf_clear(&s->note);
+    pixi_buf_clear(&s->answer);
+    free(s);
+}

@@ -1,0 +1,38 @@
+/* server.h -- the Pixi server: listeners, the upgrade, keys, and the gateway that joins links to the hub. */
+#ifndef PIXI_SERVER_SERVER_H
+#define PIXI_SERVER_SERVER_H
+
+#include "net/loop.h"
+#include "server/keys.h"
+#include "server/settings.h"
+
+struct pixi_server;
+
+enum pixi_server_mode {
+    PIXI_SERVER_HUB,
+    PIXI_SERVER_ECHO
+}; /* echo: any path, no key, each message comes back */
+
+/* pixi_server_new -- listen as the settings say. settings, keys and loop are borrowed until pixi_server_free.
+ *
+ *   problem  on an error one line naming what and why
+ *
+ *   PIXI_OK (*out is set: free with pixi_server_free)
+ *   PIXI_E_SETTINGS  a listener beyond loopback without TLS or `insecure`
+ *   PIXI_E_SYS       an address could not be listened on
+ *   PIXI_E_NOMEM | PIXI_E_FILTER */
+int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *settings,
+                    const struct pixi_keys *keys, enum pixi_server_mode mode, struct pixi_server **out,
+                    struct pixi_buf *problem);
+
+/* pixi_server_listening -- the i-th address as bound, "127.0.0.1:8768"; false when there are no more. */
+bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len);
+
+/* pixi_server_drain -- stop listening, tell every client when to come back, close with 1012; on_idle when the last
+ * has gone or drain_ms are over. */
+void pixi_server_drain(struct pixi_server *s, void (*on_idle)(void *ctx), void *ctx);
+
+/* pixi_server_free -- drop whatever is still connected. NULL is fine. */
+void pixi_server_free(struct pixi_server *s);
+
+#endif
