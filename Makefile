@@ -21,12 +21,12 @@ CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -Iapps -DPIXI_VERSION='"$(VERSION)"'
 HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDLIBS   := -lcrypto
+JOBS     := $(shell nproc)
 
 SRC   := $(filter-out %_test.c,$(wildcard src/*/*.c src/*/*/*.c))
 TESTS := $(wildcard src/*/*_test.c src/*/*/*_test.c)
 APPS  := pixi-ws-client pixi-ws-server
 APPSRC := $(wildcard apps/*/*.c)
-HDR   := $(wildcard src/*/*.h src/*/*/*.h include/*/*.h apps/*/*.h tests/*.h)
 
 B := build
 # Two flavours of the same sources: rel (what users get), san (what tests run).
@@ -37,40 +37,46 @@ LFLAGS_san  := $(SAN)
 
 .PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh clean help
 all: deps-build
-	@$(MAKE) --no-print-directory programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
 .PHONY: programs
 programs: $(APPS:%=$(B)/bin/%)
 san: $(APPS:%=$(B)/san/bin/%)
 
 define flavour
-$(B)/$(1)/obj/%.o: %.c $(HDR) Makefile VERSION
+$(B)/$(1)/obj/%.o: %.c Makefile VERSION
 	@mkdir -p $$(@D)
-	$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
+	@echo '  CC    $$@'
+	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
 
 $(B)/$(1)/libpixi-core.a: $$(SRC:%.c=$(B)/$(1)/obj/%.o)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	ar rcs $$@ $$^
+	@echo '  AR    $$@'
+	@ar rcs $$@ $$^
 
 $(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(LFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$< $$(LDLIBS)
+	@echo '  LD    $$@'
+	@$$(CC) $$(LFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$< $$(LDLIBS)
 
 $$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/$$(a)/*.c))))
 endef
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 .SECONDARY:
+-include $(wildcard $(B)/rel/obj/*/*/*.d $(B)/rel/obj/*/*/*/*.d $(B)/san/obj/*/*/*.d $(B)/san/obj/*/*/*/*.d $(B)/san/test/*/*/*.d \
+                    $(B)/san/test/*/*/*/*.d)
 
 $(B)/bin/%: $(B)/rel/bin/%
 	@mkdir -p $(@D)
 	@cp -f $< $@
 
 # Unit tests: x_test.c beside x.c, each a program of its own.
-$(B)/san/test/%: %.c $(B)/san/libpixi-core.a $(HDR)
+$(B)/san/test/%: %.c $(B)/san/libpixi-core.a
 	@mkdir -p $(@D)
-	$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_san) -Itests -o $@ $< $(B)/san/libpixi-core.a $(LDLIBS) -lcmocka
+	@echo '  TEST  $@'
+	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_san) -Itests -MMD -MP -o $@ $< $(B)/san/libpixi-core.a $(LDLIBS) -lcmocka
 
 UNIT := $(TESTS:%.c=$(B)/san/test/%)
 .PHONY: unit-programs
@@ -87,11 +93,11 @@ verify: all
 	@tools/verify
 
 test: deps-test
-	@$(MAKE) --no-print-directory -j2 programs san unit-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs
 	@tools/run-tests $(UNIT)
 
 test-unit: deps-test
-	@$(MAKE) --no-print-directory -j2 unit-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) unit-programs
 	@tools/run-tests --unit $(UNIT)
 
 lint: deps-lint

@@ -84,3 +84,13 @@ bool pixi_utf8_is_valid(const uint8_t *bytes, size_t len)
 
     return pixi_utf8_feed(&at, bytes, len, NULL) == PIXI_OK && pixi_utf8_is_whole(&at);
 }
+
+size_t pixi_utf8_trim(const uint8_t *bytes, size_t len)
+{
+    size_t start = len;
+
+    while (start > 0 && (bytes[start - 1] & 0xc0) == 0x80)
+        start--;
+    start -= start > 0 && bytes[start - 1] >= 0xc0;
+    return pixi_utf8_is_valid(bytes + start, len - start) ? len : start;
+}

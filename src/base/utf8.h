@@ -37,4 +37,7 @@ static inline bool pixi_utf8_is_whole(const struct pixi_utf8 *at)
 /* pixi_utf8_is_valid -- true when the len bytes are whole, valid UTF-8. */
 bool pixi_utf8_is_valid(const uint8_t *bytes, size_t len);
 
+/* pixi_utf8_trim -- of valid text cut to its first len bytes: how many of them are whole characters. */
+size_t pixi_utf8_trim(const uint8_t *bytes, size_t len);
+
 #endif

@@ -1,0 +1,390 @@
+#include "client/settings.h"
+
+#include "base/file.h"
+#include "base/topic.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, ID_MAX = 64, SUBSCRIPTIONS_MAX = 64 };
+
+static bool check_url(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    return pixi_url_parse(value, NULL, fault) == PIXI_OK;
+}
+
+static bool check_filter(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    (void)fault;
+    return pixi_filter_check(value) == PIXI_OK;
+}
+
+static bool is_visible(struct pixi_cur c)
+{
+    while (c.p != c.end && *c.p > ' ' && *c.p < 0x7f)
+        c.p++;
+    return c.p == c.end;
+}
+
+static bool check_id(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    (void)fault;
+    return is_visible(value);
+}
+
+static bool check_env_name(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", all[] = "0123456789";
+
+    fault->found = "something else"; /* a key, perhaps: it is not shown */
+    if (value.p == value.end || !strchr(first, *value.p))
+        return false;
+    for (; value.p != value.end; value.p++)
+        if (!strchr(first, *value.p) && !strchr(all, *value.p))
+            return false;
+    return true;
+}
+
+bool pixi_settings_key_check(struct pixi_cur key, struct pixi_conf_fault *fault)
+{
+    size_t len = pixi_cur_left(&key);
+
+    if (len == 0)
+        fault->found = "nothing";
+    else if (len < PIXI_SETTINGS_KEY_MIN)
+        fault->found = "a key that is too short";
+    else if (len > PIXI_SETTINGS_KEY_MAX)
+        fault->found = "a key that is too long";
+    else if (!is_visible(key))
+        fault->found = "a key with a space, a line break or something that is not ASCII in it";
+    else
+        return true;
+    return false;
+}
+
+static const char url_expected[] = "ws://HOST[:PORT][/PATH] or wss://...";
+static const char key_expected[] = "an API key: 16 .. 512 visible ASCII characters, no spaces";
+static const char *const dialects[] = {"pixi.v1", NULL};
+
+#define AT(member) offsetof(struct pixi_settings, member)
+#define TEXT(name, lo, hi) .path = #name, .kind = PIXI_CONF_STRING, .offset = AT(name), .min = (lo), .max = (hi)
+#define COUNT(name, lo, hi, value, what)                                                                     \
+    {.path = #name,                                                                                          \
+     .kind = PIXI_CONF_UINT,                                                                                 \
+     .offset = AT(name),                                                                                     \
+     .min = (lo),                                                                                            \
+     .max = (hi),                                                                                            \
+     .initial = (value),                                                                                     \
+     .unit = (what)}
+
+/* In the order of `config show`, of the schema and of docs/settings.md. */
+static const struct pixi_conf_row rows[] = {
+    {.path = "$schema",
+     .kind = PIXI_CONF_STRING,
+     .flags = PIXI_CONF_NO_ENV,
+     .offset = AT(schema),
+     .max = 4096,
+     .expected = "the path of the schema, for editors"},
+    {TEXT(url, 1, PIXI_URL_MAX), .expected = url_expected, .check = check_url},
+    {.path = "urls",
+     .kind = PIXI_CONF_STRINGS,
+     .offset = AT(urls),
+     .min = 1,
+     .max = PIXI_SETTINGS_URLS_MAX,
+     .expected = url_expected,
+     .check = check_url},
+    {TEXT(api_key, 0, UINT64_MAX),
+     .flags = PIXI_CONF_SECRET,
+     .expected = key_expected,
+     .check = pixi_settings_key_check},
+    {TEXT(api_key_file, 1, 4095), .expected = "the path of a file with the key in it"},
+    {TEXT(api_key_env, 1, 255),
+     .expected = "the name of an environment variable: letters, digits and _",
+     .check = check_env_name},
+    {TEXT(client_id, 1, ID_MAX), .expected = "1 .. 64 visible ASCII characters, no spaces", .check = check_id},
+    {.path = "dialect",
+     .kind = PIXI_CONF_ENUM,
+     .offset = AT(dialect),
+     .initial = "\"pixi.v1\"",
+     .choices = dialects},
+    {.path = "allow_plaintext", .kind = PIXI_CONF_BOOL, .offset = AT(allow_plaintext), .initial = "false"},
+    {.path = "subscriptions",
+     .kind = PIXI_CONF_STRINGS,
+     .offset = AT(subscriptions),
+     .max = SUBSCRIPTIONS_MAX,
+     .initial = "[]",
+     .expected = "a topic filter such as event/# (MQTT 5 §4.7)",
+     .check = check_filter},
+    COUNT(timeouts.connect_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
+    COUNT(timeouts.upgrade_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
+    COUNT(timeouts.request_ms, 1, HOUR_MS, "30000", "milliseconds"),
+    COUNT(timeouts.close_ms, 1, TEN_MINUTES_MS, "3000", "milliseconds"),
+    COUNT(keepalive.interval_ms, 1, HOUR_MS, "30000", "milliseconds"),
+    COUNT(keepalive.timeout_ms, 1, HOUR_MS, "10000", "milliseconds"),
+    COUNT(reconnect.initial_ms, 1, HOUR_MS, "500", "milliseconds"),
+    COUNT(reconnect.max_ms, 1, HOUR_MS, "30000", "milliseconds"),
+    COUNT(limits.message_bytes, 1024, 1 << 30, "1048576", "bytes"),
+    COUNT(limits.queue_bytes, 1024, 1ull << 32, "16777216", "bytes"),
+};
+
+const struct pixi_conf_table pixi_settings_table = {.rows = rows,
+                                                    .count = sizeof rows / sizeof *rows,
+                                                    .size = sizeof(struct pixi_settings),
+                                                    .env_prefix = "PIXI_WS_"};
+
+void pixi_settings_init(struct pixi_settings *s)
+{
+    *s = (struct pixi_settings){0};
+    pixi_conf_init(&s->conf, &pixi_settings_table, s);
+}
+
+void pixi_settings_clear(struct pixi_settings *s)
+{
+    pixi_conf_clear(&s->conf);
+    s->key = s->key_from = NULL;
+}
+
+int pixi_settings_override(struct pixi_settings *s, const char *member, const char *text, const char *flag,
+                           struct pixi_buf *mistakes)
+{
+    return pixi_conf_override(&s->conf, member, text, flag, mistakes);
+}
+
+static const char *keep(struct pixi_settings *s, struct pixi_cur text)
+{
+    const char *out = pixi_arena_text(&s->conf.arena, text);
+
+    if (!out)
+        s->conf.err = PIXI_E_NOMEM;
+    return out;
+}
+
+static enum pixi_conf_rank rank(const struct pixi_settings *s, const char *member)
+{
+    return pixi_conf_from(&s->conf, member)->rank;
+}
+
+/* Of members that stand for each other only those of the highest rank count: a key in the environment replaces the
+ * file's key_file, --url replaces the file's urls. Two of one rank are a mistake. */
+static const char *choose(struct pixi_settings *s, const char *const *members, struct pixi_buf *mistakes)
+{
+    enum pixi_conf_rank top = PIXI_CONF_DEFAULT;
+    const char *chosen = NULL;
+    struct pixi_buf first = pixi_buf_init(8192);
+
+    for (size_t i = 0; members[i]; i++)
+        if (rank(s, members[i]) > top)
+            top = rank(s, members[i]);
+    for (size_t i = 0; top != PIXI_CONF_DEFAULT && members[i]; i++) {
+        if (rank(s, members[i]) != top) {
+            pixi_conf_unset(&s->conf, members[i]);
+            continue;
+        }
+        if (!chosen) {
+            chosen = members[i];
+            continue;
+        }
+        pixi_buf_reset(&first);
+        pixi_conf_put_where(&s->conf, chosen, &first);
+        pixi_conf_mistake(&s->conf, members[i], mistakes, "found beside %s (%.*s), expected only one of them", chosen,
+                          (int)first.len, (const char *)first.bytes);
+    }
+    pixi_buf_clear(&first);
+    return chosen;
+}
+
+static void take_endpoint(struct pixi_settings *s, struct pixi_cur url)
+{
+    int rc = pixi_url_parse(url, &s->endpoints[s->endpoint_count++], NULL);
+
+    assert(rc == PIXI_OK); /* checked when it was read */
+    (void)rc;
+}
+
+static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    static const char *const members[] = {"url", "urls", NULL};
+    bool is_named = pixi_conf_is_named(&s->conf, "url") || pixi_conf_is_named(&s->conf, "urls");
+    const char *chosen = choose(s, members, mistakes);
+
+    if (!chosen && !is_named)
+        pixi_conf_mistake(&s->conf, "url", mistakes,
+                          "found none, expected \"url\" in " PIXI_SETTINGS_FILE ", --url or PIXI_WS_URL");
+    if (s->url)
+        take_endpoint(s, pixi_cur_str(s->url));
+    for (size_t i = 0; !s->url && i < s->urls.count; i++)
+        take_endpoint(s, s->urls.at[i]);
+}
+
+/* A path from the file counts from the file's folder; from elsewhere, from the working directory. */
+static const char *key_path(struct pixi_settings *s)
+{
+    const char *file = s->api_key_file;
+    struct pixi_buf path = pixi_buf_init(8192);
+    const char *out;
+
+    if (rank(s, "api_key_file") != PIXI_CONF_FILE || *file == '/')
+        return file;
+    pixi_buf_put(&path, s->conf.file, pixi_file_dir(s->conf.file));
+    pixi_buf_put_str(&path, file);
+    out = path.err == PIXI_OK ? keep(s, pixi_buf_cur(&path)) : NULL;
+    pixi_buf_clear(&path);
+    return out;
+}
+
+/* One line break at the end is an editor's, not the key's. */
+static struct pixi_cur strip_line_break(struct pixi_cur text)
+{
+    if (text.p != text.end && text.end[-1] == '\n')
+        text.end--;
+    if (text.p != text.end && text.end[-1] == '\r')
+        text.end--;
+    return text;
+}
+
+static bool is_open(const char *path, unsigned mode, char *what, size_t size)
+{
+    if (!pixi_file_is_open_to_others(mode))
+        return false;
+    snprintf(what, size, "%s is %s by others (mode %04o); chmod 600 %s", path, mode & 044 ? "readable" : "writable",
+             mode, path);
+    return true;
+}
+
+static void take_key(struct pixi_settings *s, const char *member, struct pixi_cur key, struct pixi_buf *mistakes)
+{
+    struct pixi_conf_fault fault = {0};
+
+    if (!pixi_settings_key_check(key, &fault))
+        pixi_conf_mistake(&s->conf, member, mistakes, "found %s in %s, expected %s", fault.found, s->key_from,
+                          key_expected);
+    else
+        s->key = keep(s, key);
+}
+
+static void read_key_file(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    struct pixi_buf bytes = pixi_buf_init(4096);
+    const char *path = key_path(s);
+    char what[1024];
+    unsigned mode = 0;
+    int rc;
+
+    if (!path)
+        return;
+    s->key_from = path;
+    rc = pixi_file_read(path, &bytes, &mode);
+    if (rc != PIXI_OK)
+        pixi_conf_mistake(&s->conf, "api_key_file", mistakes,
+                          "found %s at %s, expected a file with the API key (pixi-ws-client config init writes one)",
+                          pixi_file_found(rc), path);
+    else if (is_open(path, mode, what, sizeof what))
+        pixi_conf_mistake(&s->conf, "api_key_file", mistakes, "%s", what);
+    else
+        take_key(s, "api_key_file", strip_line_break(pixi_buf_cur(&bytes)), mistakes);
+    pixi_file_wipe(&bytes);
+}
+
+static void read_key_env(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    const char *key = getenv(s->api_key_env);
+    char from[300];
+
+    if (!key || !*key) {
+        pixi_conf_mistake(&s->conf, "api_key_env", mistakes, "found no environment variable %s, expected the API key in it",
+                          s->api_key_env);
+        return;
+    }
+    snprintf(from, sizeof from, "environment: %s", s->api_key_env);
+    s->key_from = keep(s, pixi_cur_str(from));
+    if (s->key_from)
+        take_key(s, "api_key_env", pixi_cur_str(key), mistakes);
+}
+
+static void take_inline_key(struct pixi_settings *s)
+{
+    s->key = s->api_key;
+    s->key_from = rank(s, "api_key") == PIXI_CONF_ENV ? "environment: PIXI_WS_API_KEY" : "api_key";
+}
+
+/* A file that holds the key must not be readable by others. */
+static void check_own_mode(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    char what[1024];
+
+    if (rank(s, "api_key") == PIXI_CONF_FILE && is_open(s->conf.file, s->conf.mode, what, sizeof what))
+        pixi_conf_mistake(&s->conf, "api_key", mistakes, "%s", what);
+}
+
+static void choose_key(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    static const char *const members[] = {"api_key", "api_key_file", "api_key_env", NULL};
+    size_t before = s->conf.mistakes;
+
+    check_own_mode(s, mistakes);
+    choose(s, members, mistakes);
+    if (s->conf.mistakes != before)
+        return;
+    if (s->api_key)
+        take_inline_key(s);
+    else if (s->api_key_file)
+        read_key_file(s, mistakes);
+    else if (s->api_key_env)
+        read_key_env(s, mistakes);
+    if (!s->key)
+        s->key_from = NULL;
+}
+
+static void check_order(struct pixi_settings *s, const char *member, const char *other, bool is_right,
+                        uint64_t least, struct pixi_buf *mistakes)
+{
+    if (!is_right)
+        pixi_conf_mistake(&s->conf, member, mistakes, "found less than %s, expected %llu at least", other,
+                          (unsigned long long)least);
+}
+
+static void check_orders(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    check_order(s, "reconnect.max_ms", "reconnect.initial_ms", s->reconnect.max_ms >= s->reconnect.initial_ms,
+                s->reconnect.initial_ms, mistakes);
+    check_order(s, "limits.queue_bytes", "limits.message_bytes", s->limits.queue_bytes >= s->limits.message_bytes,
+                s->limits.message_bytes, mistakes);
+}
+
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* NULL: no file at all. */
+static const char *find_file(const char *path)
+{
+    const char *env = getenv("PIXI_WS_SETTINGS");
+
+    if (path)
+        return path;
+    if (env && *env)
+        return env;
+    if (is_there(PIXI_SETTINGS_FILE))
+        return PIXI_SETTINGS_FILE;
+    return is_there("/" PIXI_SETTINGS_FILE) ? "/" PIXI_SETTINGS_FILE : NULL;
+}
+
+int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes)
+{
+    const char *file = find_file(path);
+
+    pixi_conf_env(&s->conf, mistakes);
+    if (file)
+        pixi_conf_read(&s->conf, file, mistakes);
+    if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
+        choose_url(s, mistakes);
+        choose_key(s, mistakes);
+        check_orders(s, mistakes);
+    }
+    if (s->conf.err != PIXI_OK)
+        return s->conf.err;
+    return s->conf.mistakes ? PIXI_E_SETTINGS : PIXI_OK;
+}

@@ -1,0 +1,85 @@
+/* settings.h -- config/websocket_settings.json: what a client connects to, as whom, and how patiently.
+ *
+ *     struct pixi_settings s;
+ *     struct pixi_buf mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX);
+ *     pixi_settings_init(&s);
+ *     if (url)
+ *         pixi_settings_override(&s, "url", url, "--url", &mistakes);
+ *     rc = pixi_settings_load(&s, path, &mistakes);
+ *
+ * On an error mistakes holds one line for each mistake. docs/settings.md explains every member. */
+#ifndef PIXI_CLIENT_SETTINGS_H
+#define PIXI_CLIENT_SETTINGS_H
+
+#include "base/conf.h"
+#include "client/url.h"
+
+#define PIXI_SETTINGS_FILE "config/websocket_settings.json" /* below the working directory, then below / */
+
+enum {
+    PIXI_SETTINGS_URLS_MAX = 8,
+    PIXI_SETTINGS_KEY_MIN = 16, /* characters of an API key */
+    PIXI_SETTINGS_KEY_MAX = 512,
+};
+
+enum pixi_settings_dialect { PIXI_SETTINGS_PIXI_V1 };
+
+/* Every pointer is borrowed from conf and valid until pixi_settings_clear. */
+struct pixi_settings {
+    /* the members as they were given; url, urls and the key members are worked out below */
+    const char *schema; /* "$schema": for editors */
+    const char *url;
+    struct pixi_conf_strings urls;
+    const char *api_key, *api_key_file, *api_key_env;
+    const char *client_id; /* NULL: none */
+    unsigned dialect;      /* enum pixi_settings_dialect */
+    bool allow_plaintext;
+    struct pixi_conf_strings subscriptions; /* checked filters */
+    struct {
+        uint64_t connect_ms, upgrade_ms, request_ms, close_ms;
+    } timeouts;
+    struct {
+        uint64_t interval_ms, timeout_ms;
+    } keepalive;
+    struct {
+        uint64_t initial_ms, max_ms;
+    } reconnect;
+    struct {
+        uint64_t message_bytes, queue_bytes;
+    } limits;
+
+    /* worked out by load */
+    struct pixi_url endpoints[PIXI_SETTINGS_URLS_MAX]; /* of url or urls, in order */
+    size_t endpoint_count;                             /* 1 at least after PIXI_OK */
+    const char *key;      /* the API key itself, or NULL: send none. Never print it */
+    const char *key_from; /* "config/api_key", "api_key", "environment: NAME"; with key */
+
+    struct pixi_conf conf; /* where each value came from: pixi_conf_put_where, pixi_conf_show */
+};
+
+/* pixi_settings_init -- the defaults. Allocates. */
+void pixi_settings_init(struct pixi_settings *s);
+
+/* pixi_settings_clear -- overwrites (the key too) and releases everything; init again before another use. */
+void pixi_settings_clear(struct pixi_settings *s);
+
+/* pixi_settings_override -- a flag's value, before load: it beats the environment and the file. pixi_conf_override. */
+int pixi_settings_override(struct pixi_settings *s, const char *member, const char *text, const char *flag,
+                           struct pixi_buf *mistakes);
+
+/* pixi_settings_load -- environment, file, key.
+ *
+ *   path      the file; NULL: PIXI_WS_SETTINGS, else ./config/websocket_settings.json, else
+ *             /config/websocket_settings.json, else no file (fine when a flag or the environment gives the URL)
+ *   mistakes  a line each, all of them in one run; not touched on PIXI_OK
+ *
+ *   PIXI_OK | PIXI_E_SETTINGS (also when an override was wrong) | PIXI_E_NOMEM */
+int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes);
+
+/* pixi_settings_key_check -- 16 .. 512 visible ASCII characters: a rule that never tells the value. */
+bool pixi_settings_key_check(struct pixi_cur key, struct pixi_conf_fault *fault);
+
+/* The table: for tests that hold the schema and the docs to it. */
+extern const struct pixi_conf_table pixi_settings_table;
+
+#endif

@@ -1,0 +1,234 @@
+#include "hub/state.h"
+
+/* A message looked at costs less than one delivered; this many cost the same. */
+enum { LOOKS_PER_MESSAGE = 16 };
+
+void pixi_hub_fall_behind(struct pixi_hub_entry *e)
+{
+    if (e->phase != PIXI_HUB_LIVE)
+        return;
+    e->phase = PIXI_HUB_CATCHES_UP;
+    pixi_list_add_last(&e->peer->behind, &e->in_behind);
+}
+
+static bool is_through(struct pixi_hub_entry *e)
+{
+    return e->phase != PIXI_HUB_SNAPSHOTS && pixi_hub_range_is_empty(pixi_hub_owed(e));
+}
+
+/* Of those behind, the first that can be read for; NULL: none now. */
+static struct pixi_hub_entry *next_behind(const struct pixi_hub_peer *peer)
+{
+    struct pixi_hub_entry *e;
+
+    for (struct pixi_list *l = peer->behind.next; l != &peer->behind; l = l->next) {
+        e = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_behind);
+        if (!e->group || !e->group->reader)
+            return e;
+        e->group->is_waited = true;
+    }
+    return NULL;
+}
+
+static bool has_work(const struct pixi_hub_peer *peer)
+{
+    return !peer->reading && peer->pumping == PIXI_HUB_IDLE && next_behind(peer);
+}
+
+static void wake(struct pixi_hub_peer *peer)
+{
+    peer->hub->calling++;
+    peer->gateway->call->wake(peer->gateway->ctx, peer);
+    peer->hub->calling--;
+}
+
+/* Who wanted to read while another member did has to be told: nothing else would call its pump. */
+static void end_reader(struct pixi_hub_entry *e)
+{
+    struct pixi_hub_group *group = e->group;
+    struct pixi_hub_entry *other;
+
+    if (!group || group->reader != e)
+        return;
+    group->reader = NULL;
+    if (!group->is_waited)
+        return;
+    group->is_waited = false;
+    for (struct pixi_list *l = group->members.next; l != &group->members; l = l->next) {
+        other = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node);
+        if (other != e && other->peer->pumping == PIXI_HUB_IDLE)
+            wake(other->peer);
+    }
+}
+
+void pixi_hub_stop_reading(struct pixi_hub *hub, struct pixi_hub_entry *e)
+{
+    struct pixi_hub_peer *peer = e->peer;
+
+    if (peer->reading != &e->pub)
+        return;
+    hub->store->call->cancel(hub->store, &peer->read);
+    peer->reading = NULL;
+    end_reader(e);
+    pixi_list_remove(&e->in_behind); /* it goes: it is no work any more */
+    if (has_work(peer))
+        wake(peer);
+}
+
+static void spend(size_t *left, uint64_t amount)
+{
+    *left = amount < *left ? *left - (size_t)amount : 0;
+}
+
+static void tell_synced(struct pixi_hub_entry *e)
+{
+    struct pixi_hub_peer *peer = e->peer;
+
+    if (e->is_synced)
+        return;
+    e->is_synced = true;
+    spend(&peer->left_count, 1);
+    peer->hub->calling++;
+    peer->gateway->call->synced(peer->gateway->ctx, peer, &e->pub);
+    peer->hub->calling--;
+}
+
+static void go_live(struct pixi_hub_entry *e)
+{
+    pixi_list_remove(&e->in_behind);
+    e->phase = PIXI_HUB_LIVE;
+    tell_synced(e);
+}
+
+/* What was owed is delivered: live again, the whole group if it is one. Members that were not synced have not been
+ * pumped yet and find it out by themselves. */
+static void settle(struct pixi_hub_entry *e)
+{
+    struct pixi_hub_entry *member;
+
+    go_live(e);
+    if (!e->group)
+        return;
+    for (struct pixi_list *l = e->group->members.next; l != &e->group->members; l = l->next) {
+        member = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node);
+        if (member->is_synced && member->peer->pumping != PIXI_HUB_LOST)
+            go_live(member);
+    }
+}
+
+static void lose_peer(struct pixi_hub_peer *peer, int err)
+{
+    if (peer->pumping == PIXI_HUB_LOST)
+        return;
+    peer->pumping = PIXI_HUB_LOST;
+    peer->hub->calling++;
+    peer->gateway->call->lost(peer->gateway->ctx, peer, err);
+    peer->hub->calling--;
+}
+
+/* Of a group every member was too slow, or the message would not be owed. */
+static void lose(struct pixi_hub_entry *e, int err)
+{
+    if (!e->group) {
+        lose_peer(e->peer, err);
+        return;
+    }
+    e->group->owed = pixi_hub_range_empty();
+    for (struct pixi_list *l = e->group->members.next; l != &e->group->members; l = l->next)
+        lose_peer(PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node)->peer, err);
+}
+
+static int on_message(void *ctx, const struct pixi_msg *msg)
+{
+    struct pixi_hub_peer *peer = ctx;
+    struct pixi_hub_entry *e = pixi_hub_entry_of(peer->reading);
+    int rc;
+
+    peer->hub->encoding++;
+    rc = pixi_hub_hand(peer->hub, e, msg, e->phase == PIXI_HUB_SNAPSHOTS ? PIXI_HUB_RETAINED : 0);
+    if (rc) {
+        peer->pumping = PIXI_HUB_BLOCKED;
+        return rc;
+    }
+    spend(&peer->left_count, 1);
+    spend(&peer->left_bytes, pixi_msg_size(msg));
+    return PIXI_OK;
+}
+
+static void on_end(void *ctx, int err, uint64_t next)
+{
+    struct pixi_hub_peer *peer = ctx;
+    struct pixi_hub_entry *e = pixi_hub_entry_of(peer->reading);
+    struct pixi_hub_range *r = e->phase == PIXI_HUB_SNAPSHOTS ? &e->snapshot : pixi_hub_owed(e);
+
+    peer->reading = NULL;
+    end_reader(e);
+    if (err) {
+        lose(e, err);
+        return;
+    }
+    spend(&peer->left_count, (next - r->next) / LOOKS_PER_MESSAGE);
+    r->next = next;
+    if (e->phase == PIXI_HUB_SNAPSHOTS && pixi_hub_range_is_empty(r))
+        e->phase = PIXI_HUB_CATCHES_UP;
+    if (is_through(e)) {
+        settle(e);
+    } else { /* the others' turn */
+        pixi_list_remove(&e->in_behind);
+        pixi_list_add_last(&peer->behind, &e->in_behind);
+    }
+    if (has_work(peer))
+        wake(peer);
+}
+
+static void step(struct pixi_hub *hub, struct pixi_hub_entry *e, uint64_t wall_ms)
+{
+    struct pixi_hub_peer *peer = e->peer;
+    struct pixi_store *store = hub->store;
+    bool is_snapshot = e->phase == PIXI_HUB_SNAPSHOTS;
+    const struct pixi_hub_range *r = is_snapshot ? &e->snapshot : pixi_hub_owed(e);
+
+    if (pixi_hub_range_is_empty(r)) {
+        e->phase = PIXI_HUB_CATCHES_UP; /* perhaps a snapshot of nothing; what is owed is the next step's */
+        if (is_through(e))
+            settle(e);
+        return;
+    }
+    /* What came since the snapshot counts as live; what a recovering client missed does not. */
+    if (!is_snapshot && !e->is_recovered)
+        tell_synced(e);
+    peer->reading = &e->pub;
+    if (e->group)
+        e->group->reader = e;
+    peer->read = (struct pixi_store_read){
+        .filter = e->pub.filter,
+        .from = r->next,
+        .upto = r->last,
+        .now_ms = wall_ms,
+        .max_count = peer->left_count,
+        .max_bytes = peer->left_bytes,
+        .ctx = peer,
+        .on_message = on_message,
+        .on_end = on_end,
+    };
+    (is_snapshot ? store->call->last : store->call->read)(store, &peer->read);
+}
+
+int pixi_hub_pump(struct pixi_hub *hub, struct pixi_hub_peer *peer, struct pixi_now now)
+{
+    struct pixi_hub_entry *e;
+
+    assert(!hub->calling && peer->hub == hub);
+    if (peer->pumping == PIXI_HUB_LOST)
+        return PIXI_OK;
+    peer->pumping = PIXI_HUB_PUMPING;
+    peer->left_count = PIXI_HUB_PUMP_COUNT;
+    peer->left_bytes = PIXI_HUB_PUMP_BYTES;
+    pixi_hub_pump_histories(hub, peer, now.wall_ms);
+    while (!peer->reading && peer->pumping == PIXI_HUB_PUMPING && peer->left_count && peer->left_bytes &&
+           (e = next_behind(peer)))
+        step(hub, e, now.wall_ms);
+    if (peer->pumping == PIXI_HUB_PUMPING)
+        peer->pumping = PIXI_HUB_IDLE;
+    return has_work(peer) || pixi_hub_has_waiting_history(peer) ? PIXI_MORE : PIXI_OK;
+}

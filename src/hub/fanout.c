@@ -1,0 +1,172 @@
+#include "hub/state.h"
+
+#include "base/topic.h"
+
+#include <stdlib.h>
+
+int pixi_hub_hand(struct pixi_hub *hub, struct pixi_hub_entry *e, const struct pixi_msg *msg, unsigned flags)
+{
+    struct pixi_hub_gateway *gateway = e->peer->gateway;
+    int rc;
+
+    if (e->peer->pumping == PIXI_HUB_LOST)
+        return PIXI_E_QUEUE;
+    hub->calling++;
+    if (gateway->encoded != hub->encoding)
+        gateway->call->encode(gateway->ctx, msg, e->pub.filter, flags);
+    gateway->encoded = hub->encoding;
+    rc = gateway->call->deliver(gateway->ctx, e->peer, &e->pub);
+    hub->calling--;
+    return rc;
+}
+
+static void offer(struct pixi_hub *hub, struct pixi_hub_entry *e, const struct pixi_msg *msg)
+{
+    bool is_stored = msg->pos.offset != 0;
+
+    if (is_stored && e->phase != PIXI_HUB_LIVE) {
+        pixi_hub_range_add(&e->owed, msg->pos.offset);
+        return;
+    }
+    if (pixi_hub_hand(hub, e, msg, 0) == PIXI_OK || !is_stored)
+        return;
+    pixi_hub_range_add(&e->owed, msg->pos.offset);
+    pixi_hub_fall_behind(e);
+}
+
+/* True when a member took it; that one is the last to be asked next time. */
+static bool offer_members(struct pixi_hub *hub, struct pixi_hub_group *group, const struct pixi_msg *msg)
+{
+    struct pixi_hub_entry *e;
+
+    for (struct pixi_list *l = group->members.next; l != &group->members; l = l->next) {
+        e = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node);
+        if ((msg->pos.offset && e->phase != PIXI_HUB_LIVE) || pixi_hub_hand(hub, e, msg, 0))
+            continue;
+        pixi_list_remove(l);
+        pixi_list_add_last(&group->members, l);
+        return true;
+    }
+    return false;
+}
+
+static void offer_group(struct pixi_hub *hub, struct pixi_hub_group *group, const struct pixi_msg *msg)
+{
+    bool is_behind = !pixi_hub_range_is_empty(&group->owed);
+
+    hub->encoding++;
+    if (!msg->pos.offset) {
+        offer_members(hub, group, msg);
+        return;
+    }
+    if (!is_behind && offer_members(hub, group, msg))
+        return;
+    pixi_hub_range_add(&group->owed, msg->pos.offset);
+    for (struct pixi_list *l = group->members.next; !is_behind && l != &group->members; l = l->next)
+        pixi_hub_fall_behind(PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node));
+}
+
+struct fanout {
+    struct pixi_hub *hub;
+    const struct pixi_msg *msg;
+};
+
+static bool offer_node(void *ctx, struct pixi_trie_node *node)
+{
+    const struct fanout *f = ctx;
+
+    f->hub->encoding++; /* every subscription of a node has the same filter: encoded once */
+    for (struct pixi_list *l = node->subs.next; l != &node->subs; l = l->next)
+        offer(f->hub, PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node), f->msg);
+    for (struct pixi_list *l = node->groups.next; l != &node->groups; l = l->next)
+        offer_group(f->hub, PIXI_LIST_ITEM(l, struct pixi_hub_group, in_node), f->msg);
+    return true;
+}
+
+static struct pixi_hub_published *take(struct pixi_hub *hub, struct pixi_hub_peer *peer, void *token)
+{
+    struct pixi_list *l = hub->free_publishes.next;
+    struct pixi_hub_published *p;
+
+    if (l == &hub->free_publishes) {
+        p = malloc(sizeof *p);
+        if (!p)
+            return NULL;
+    } else {
+        pixi_list_remove(l);
+        p = PIXI_LIST_ITEM(l, struct pixi_hub_published, in_peer);
+    }
+    *p = (struct pixi_hub_published){.peer = peer, .token = token};
+    pixi_list_add_last(&peer->publishes, &p->in_peer);
+    peer->publish_count++;
+    hub->publish_count++;
+    return p;
+}
+
+static void put_back(struct pixi_hub *hub, struct pixi_hub_published *p)
+{
+    if (p->peer)
+        p->peer->publish_count--;
+    pixi_list_remove(&p->in_peer);
+    pixi_list_add_last(&hub->free_publishes, &p->in_peer);
+    hub->publish_count--;
+}
+
+void pixi_hub_forget_publishes(struct pixi_hub_peer *peer)
+{
+    struct pixi_list *l;
+
+    while ((l = peer->publishes.next) != &peer->publishes) {
+        pixi_list_remove(l);
+        PIXI_LIST_ITEM(l, struct pixi_hub_published, in_peer)->peer = NULL;
+    }
+    peer->publish_count = 0;
+}
+
+void pixi_hub_on_committed(void *ctx, void *token, const struct pixi_commit *commit)
+{
+    struct pixi_hub *hub = ctx;
+    struct pixi_hub_published *p = token, was = *p;
+    const struct pixi_hub_gateway *gateway;
+
+    assert(!hub->calling);
+    put_back(hub, p);
+    if (!commit->err && commit->msg)
+        pixi_trie_match(&hub->trie, commit->msg->topic, 0, offer_node, &(struct fanout){hub, commit->msg});
+    if (!was.peer || !was.token)
+        return;
+    gateway = was.peer->gateway;
+    hub->calling++;
+    gateway->call->published(gateway->ctx, was.peer, was.token, commit->err, commit->pos);
+    hub->calling--;
+}
+
+int pixi_hub_may_publish(const struct pixi_hub_peer *peer, struct pixi_cur topic)
+{
+    if (pixi_topic_check(topic))
+        return PIXI_E_TOPIC;
+    return pixi_permit_publish(peer->permit, topic) ? PIXI_OK : PIXI_E_FORBIDDEN;
+}
+
+int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const struct pixi_msg *msg,
+                     void *token, struct pixi_now now)
+{
+    struct pixi_store *store = hub->store;
+    struct pixi_hub_published *p;
+    struct pixi_msg m = *msg;
+    int rc = pixi_hub_may_publish(peer, msg->topic);
+
+    assert(!hub->calling && peer->hub == hub);
+    if (rc)
+        return rc;
+    if (hub->publish_count >= hub->limits.publishes || peer->publish_count >= hub->limits.publishes_per_peer)
+        return PIXI_E_LIMIT;
+    p = take(hub, peer, token);
+    if (!p)
+        return PIXI_E_NOMEM;
+    m.time_ms = now.wall_ms;
+    m.pos = (struct pixi_position){0};
+    m.key_owner = peer->permit->name;
+    store->call->append(store, &m, token ? PIXI_STORE_WANTS_POSITION : 0, p);
+    return PIXI_OK;
+}

@@ -1,0 +1,248 @@
+#include "server/settings.h"
+
+#include "base/file.h"
+#include "base/topic.h"
+#include "net/addr.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, YEAR_S = 366 * 24 * 3600 };
+
+static bool check_listen(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    struct pixi_addr addr;
+
+    (void)fault;
+    return pixi_addr_parse((const char *)value.p, &addr) == PIXI_OK;
+}
+
+static bool check_filter(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    (void)fault;
+    return pixi_filter_check(value) == PIXI_OK && pixi_cur_equals(pixi_filter_inner(value), value);
+}
+
+static bool is_port(const char *text)
+{
+    return !*text || (*text == ':' && text[1] && !text[1 + strspn(text + 1, "0123456789")] && strlen(text) <= 6);
+}
+
+/* RFC 6454 §6.2, as browsers send it: scheme, host in lower case, port unless it is the scheme's. */
+static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789-._", v6_bytes[] = "0123456789abcdef:.";
+    const char *text = (const char *)value.p, *host;
+    size_t len;
+
+    (void)fault;
+    if (strcmp(text, "*") == 0)
+        return true;
+    host = strstr(text, "://");
+    if (!host || host == text || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != (size_t)(host - text))
+        return false;
+    host += 3;
+    if (*host == '[') {
+        len = strspn(host + 1, v6_bytes);
+        return len && host[1 + len] == ']' && is_port(host + len + 2);
+    }
+    len = strspn(host, host_bytes);
+    return len && is_port(host + len);
+}
+
+#define AT(member) offsetof(struct pixi_server_settings, member)
+#define COUNT(name, lo, hi, value, what)                                                                     \
+    {.path = #name,                                                                                          \
+     .kind = PIXI_CONF_UINT,                                                                                 \
+     .offset = AT(name),                                                                                     \
+     .min = (lo),                                                                                            \
+     .max = (hi),                                                                                            \
+     .initial = (value),                                                                                     \
+     .unit = (what)}
+#define ITEM(name, lo, hi, value, what)                                                                      \
+    {.path = #name,                                                                                          \
+     .kind = PIXI_CONF_UINT,                                                                                 \
+     .offset = offsetof(struct pixi_server_history, name),                                                   \
+     .min = (lo),                                                                                            \
+     .max = (hi),                                                                                            \
+     .initial = (value),                                                                                     \
+     .unit = (what)}
+
+static const struct pixi_conf_row history_rows[] = {
+    {.path = "filter",
+     .kind = PIXI_CONF_STRING,
+     .flags = PIXI_CONF_REQUIRED | PIXI_CONF_UNIQUE,
+     .offset = offsetof(struct pixi_server_history, filter),
+     .min = 1,
+     .max = PIXI_TOPIC_MAX,
+     .expected = "a topic filter such as event/# (MQTT 5 §4.7), without $share/",
+     .check = check_filter},
+    ITEM(max_messages, 1, 1000000000, "10000", "messages"),
+    ITEM(max_bytes, 1, 1ull << 40, "16777216", "bytes"),
+    ITEM(max_age_s, 1, YEAR_S, "3600", "seconds"),
+};
+
+static const struct pixi_conf_table history_table = {
+    .rows = history_rows,
+    .count = sizeof history_rows / sizeof *history_rows,
+    .size = sizeof(struct pixi_server_history),
+};
+
+/* In the order of `config show`, of the schema and of docs/settings.md. */
+static const struct pixi_conf_row rows[] = {
+    {.path = "$schema",
+     .kind = PIXI_CONF_STRING,
+     .flags = PIXI_CONF_NO_ENV,
+     .offset = AT(schema),
+     .max = 4096,
+     .expected = "the path of the schema, for editors"},
+    {.path = "listen",
+     .kind = PIXI_CONF_STRINGS,
+     .offset = AT(listen),
+     .min = 1,
+     .max = PIXI_SERVER_LISTEN_MAX,
+     .initial = "[\"127.0.0.1:8768\"]",
+     .expected = "ADDRESS:PORT such as 127.0.0.1:8768 or [::1]:8768",
+     .check = check_listen},
+    {.path = "insecure", .kind = PIXI_CONF_BOOL, .offset = AT(insecure), .initial = "false"},
+    {.path = "keys_file",
+     .kind = PIXI_CONF_STRING,
+     .offset = AT(keys_file),
+     .min = 1,
+     .max = 4095,
+     .initial = "\"pixi_ws_server.keys\"",
+     .expected = "the path of the file with the API keys"},
+    {.path = "origins",
+     .kind = PIXI_CONF_STRINGS,
+     .offset = AT(origins),
+     .max = PIXI_SERVER_ORIGINS_MAX,
+     .initial = "[]",
+     .expected = "an origin such as https://example.org or http://localhost:8080, in lower case, or \"*\"",
+     .check = check_origin},
+    {.path = "history",
+     .kind = PIXI_CONF_OBJECTS,
+     .offset = AT(history),
+     .max = PIXI_SERVER_HISTORY_MAX,
+     .initial = "[{\"filter\": \"#\"}]",
+     .items = &history_table},
+    COUNT(limits.connections, 1, 1000000, "10000", "connections"),
+    COUNT(limits.connections_per_address, 1, 1000000, "1000", "connections"),
+    COUNT(limits.head_bytes, 1024, 65536, "8192", "bytes"),
+    COUNT(limits.head_fields, 16, 256, "64", "header fields"),
+    COUNT(limits.handshake_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
+    COUNT(limits.message_bytes, 1024, 1 << 30, "1048576", "bytes"),
+    COUNT(limits.queue_bytes, 1024, 1ull << 32, "8388608", "bytes"),
+    COUNT(limits.subscriptions, 1, 1000000, "1000", "subscriptions"),
+    COUNT(limits.requests, 1, 1000000, "1000", "requests"),
+    COUNT(limits.idle_ms, 1, 24 * HOUR_MS, "120000", "milliseconds"),
+    COUNT(limits.retained_count, 1, 1000000000, "100000", "messages"),
+    COUNT(limits.retained_bytes, 1024, 1ull << 40, "268435456", "bytes"),
+    COUNT(keepalive.interval_ms, 1, HOUR_MS, "30000", "milliseconds"),
+    COUNT(keepalive.timeout_ms, 1, HOUR_MS, "10000", "milliseconds"),
+    COUNT(drain_ms, 0, TEN_MINUTES_MS, "5000", "milliseconds"),
+    {.path = "workers",
+     .kind = PIXI_CONF_UINT,
+     .offset = AT(workers),
+     .min = 1,
+     .max = 1,
+     .initial = "1",
+     .expected = "1: more workers are not built yet"},
+};
+
+const struct pixi_conf_table pixi_server_settings_table = {.rows = rows,
+                                                           .count = sizeof rows / sizeof *rows,
+                                                           .size = sizeof(struct pixi_server_settings),
+                                                           .env_prefix = "PIXI_WS_SERVER_"};
+
+void pixi_server_settings_init(struct pixi_server_settings *s)
+{
+    *s = (struct pixi_server_settings){0};
+    pixi_conf_init(&s->conf, &pixi_server_settings_table, s);
+}
+
+void pixi_server_settings_clear(struct pixi_server_settings *s)
+{
+    pixi_conf_clear(&s->conf);
+}
+
+int pixi_server_settings_override(struct pixi_server_settings *s, const char *member, const char *text,
+                                  const char *flag, struct pixi_buf *mistakes)
+{
+    return pixi_conf_override(&s->conf, member, text, flag, mistakes);
+}
+
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* NULL: no file at all. */
+static const char *find_file(const char *path)
+{
+    const char *env = getenv("PIXI_WS_SERVER_SETTINGS");
+
+    if (path)
+        return path;
+    if (env && *env)
+        return env;
+    if (is_there(PIXI_SERVER_SETTINGS_FILE))
+        return PIXI_SERVER_SETTINGS_FILE;
+    return is_there("/" PIXI_SERVER_SETTINGS_FILE) ? "/" PIXI_SERVER_SETTINGS_FILE : NULL;
+}
+
+/* A path from the file, or the default beside a file, counts from the file's folder. */
+static void find_keys(struct pixi_server_settings *s)
+{
+    bool is_beside = pixi_conf_from(&s->conf, "keys_file")->rank <= PIXI_CONF_FILE && s->conf.file;
+    struct pixi_buf path = pixi_buf_init(16384);
+
+    s->keys_path = s->keys_file;
+    if (!is_beside || *s->keys_file == '/')
+        return;
+    pixi_buf_put(&path, s->conf.file, pixi_file_dir(s->conf.file));
+    pixi_buf_put_str(&path, s->keys_file);
+    s->keys_path = path.err == PIXI_OK ? pixi_arena_text(&s->conf.arena, pixi_buf_cur(&path)) : NULL;
+    if (!s->keys_path)
+        s->conf.err = PIXI_E_NOMEM;
+    pixi_buf_clear(&path);
+}
+
+static void check_listeners(struct pixi_server_settings *s, struct pixi_buf *mistakes)
+{
+    struct pixi_addr addr;
+
+    for (size_t i = 0; !s->insecure && i < s->listen.count; i++) {
+        if (pixi_addr_parse((const char *)s->listen.at[i].p, &addr) != PIXI_OK || pixi_addr_is_loopback(&addr))
+            continue;
+        pixi_conf_mistake_at(&s->conf, "listen", i, mistakes,
+                             "found \"%s\", which other machines reach without TLS, expected a loopback address, or "
+                             "\"insecure\": true (--insecure)",
+                             (const char *)s->listen.at[i].p);
+    }
+}
+
+static void check_queue(struct pixi_server_settings *s, struct pixi_buf *mistakes)
+{
+    if (s->limits.queue_bytes < s->limits.message_bytes)
+        pixi_conf_mistake(&s->conf, "limits.queue_bytes", mistakes,
+                          "found less than limits.message_bytes, expected %llu at least",
+                          (unsigned long long)s->limits.message_bytes);
+}
+
+int pixi_server_settings_load(struct pixi_server_settings *s, const char *path, struct pixi_buf *mistakes)
+{
+    const char *file = find_file(path);
+
+    pixi_conf_env(&s->conf, mistakes);
+    if (file)
+        pixi_conf_read(&s->conf, file, mistakes);
+    if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
+        find_keys(s);
+        check_listeners(s, mistakes);
+        check_queue(s, mistakes);
+    }
+    if (s->conf.err != PIXI_OK)
+        return s->conf.err;
+    return s->conf.mistakes ? PIXI_E_SETTINGS : PIXI_OK;
+}

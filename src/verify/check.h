@@ -1,0 +1,110 @@
+/* check.h -- what the checks share: the verification under way, its facts, and how a check says its verdict. */
+#ifndef PIXI_VERIFY_CHECK_H
+#define PIXI_VERIFY_CHECK_H
+
+#include "verify/peer.h"
+#include "verify/url.h"
+#include "verify/verify.h"
+
+/* What has been found out. A row needs some; the first that is missing, in this order, is why it is skipped.
+ * X(name, why a row that needs it is skipped) */
+#define PIXI_FACTS(X)                                                                                        \
+    X(URL, "the settings check failed")                                                                      \
+    X(ADDRESS, "the host name was not found")                                                                \
+    X(KEY_SAFE, "the API key would travel in clear")                                                         \
+    X(TCP, "there is no TCP connection")                                                                     \
+    X(STREAM, "TLS failed")                                                                                  \
+    X(UPGRADED, "the upgrade failed")                                                                        \
+    X(PIXI, "this endpoint does not speak pixi.v1")                                                          \
+    X(HAS_KEY, "no API key in the settings")                                                                 \
+    X(ADMITTED, "the API key was not accepted")                                                              \
+    X(CALLS, "the server answered no call")                                                                  \
+    X(PUBLISHES, "publish and subscribe failed")                                                             \
+    X(RECONNECTS, "no new connection after a lost one")                                                      \
+    X(ECHOES, "this endpoint does not echo messages")                                                        \
+    X(ANSWERS, "this endpoint answers nothing that we know: neither pixi.v1 calls nor an echo")              \
+    X(PONGS, "pings are not answered")                                                                       \
+    X(JOINS, "fragments are not joined")
+
+enum {
+#define X(name, why) PIXI_FACT_INDEX_##name,
+    PIXI_FACTS(X)
+#undef X
+        PIXI_FACT_COUNT
+};
+
+enum {
+#define X(name, why) PIXI_FACT_##name = 1 << PIXI_FACT_INDEX_##name,
+    PIXI_FACTS(X)
+#undef X
+};
+
+/* Exit codes that checks use: DESIGN.md's list. */
+enum {
+    PIXI_EXIT_CHECK = 1,
+    PIXI_EXIT_SETTINGS = 3,
+    PIXI_EXIT_NAME = 4,
+    PIXI_EXIT_CONNECT = 5,
+    PIXI_EXIT_TLS = 6,
+    PIXI_EXIT_UPGRADE = 7,
+    PIXI_EXIT_KEY = 8,
+    PIXI_EXIT_PROTOCOL = 9,
+    PIXI_EXIT_TIMEOUT = 10,
+    PIXI_EXIT_CLOSED = 11,
+    PIXI_EXIT_NO_RESPONDER = 12,
+    PIXI_EXIT_INTERNAL = 14,
+};
+
+struct pixi_verify {
+    struct pixi_verify_settings s; /* defaults filled in */
+    struct pixi_vurl url;
+    struct pixi_wires wires;
+    unsigned facts; /* PIXI_FACT_* */
+    const struct pixi_verify_row *row;
+    struct pixi_verify_result *r; /* of the row that runs */
+};
+
+/* A check says one of these. The texts are printf's; what a peer sent goes through pixi_check_show first. */
+void pixi_check_pass(struct pixi_verify *v, const char *measured, ...) __attribute__((format(printf, 2, 3)));
+void pixi_check_skip(struct pixi_verify *v, const char *reason, ...) __attribute__((format(printf, 2, 3)));
+void pixi_check_fail(struct pixi_verify *v, int exit_code, const char *clause, const char *cause, ...)
+    __attribute__((format(printf, 4, 5)));
+/* After a failure: what to do about it. Every failure has one. */
+void pixi_check_fix(struct pixi_verify *v, const char *fix, ...) __attribute__((format(printf, 2, 3)));
+
+static inline bool pixi_check_has(const struct pixi_verify *v, unsigned facts)
+{
+    return (v->facts & facts) == facts;
+}
+
+enum { PIXI_SHOWN = 240 }; /* bytes for what is shown of a peer's text */
+
+/* pixi_check_show -- bytes of a stranger for a message: one printable line, the API key blotted out. Returns out. */
+const char *pixi_check_show(const struct pixi_verify *v, struct pixi_cur bytes, char out[PIXI_SHOWN]);
+
+/* Names for messages. */
+const char *pixi_check_key_origin(const struct pixi_verify *v);
+const char *pixi_check_settings_name(const struct pixi_verify *v);
+
+/* pixi_check_random -- len random bytes as lower-case hex and NUL into out (2 * len + 1 bytes). */
+void pixi_check_random(size_t len, char *out);
+
+/* pixi_check_open -- connect and upgrade as this endpoint wants it. Closed by pixi_peer_close.
+ * false: the failure is told. */
+bool pixi_check_open(struct pixi_verify *v, struct pixi_peer *p);
+
+/* pixi_check_await -- the next event of this opcode; others but a close frame are passed over.
+ * awaited: for the message, "the pong". false: the failure is told. */
+bool pixi_check_await(struct pixi_verify *v, struct pixi_peer *p, uint8_t opcode, uint64_t deadline,
+                      const char *awaited, struct pixi_event *out);
+
+/* refusal.c: an answer that is no HTTP, and one whose status is not 101. */
+void pixi_blame_stranger(struct pixi_verify *v, struct pixi_cur came);
+void pixi_blame_status(struct pixi_verify *v, const struct pixi_peer *p);
+
+/* blame.c: a failure told from what a connection did. rc: not PIXI_OK, from the function named. */
+void pixi_blame_open(struct pixi_verify *v, struct pixi_peer *p, int rc); /* pixi_peer_open */
+void pixi_blame_next(struct pixi_verify *v, int rc, const char *awaited); /* pixi_peer_next */
+void pixi_blame_close(struct pixi_verify *v, const struct pixi_event *e, const char *awaited);
+
+#endif

@@ -1,0 +1,50 @@
+/* checks.h -- the functions of the table of checks, by file. */
+#ifndef PIXI_VERIFY_CHECKS_H
+#define PIXI_VERIFY_CHECKS_H
+
+#include "verify/check.h"
+
+/* check_connect.c: from the settings to a WebSocket connection */
+void pixi_check_settings(struct pixi_verify *v);
+void pixi_check_name(struct pixi_verify *v);
+void pixi_check_plaintext(struct pixi_verify *v);
+void pixi_check_tcp(struct pixi_verify *v);
+void pixi_check_tls(struct pixi_verify *v);
+void pixi_check_upgrade(struct pixi_verify *v);
+
+/* check_key.c */
+void pixi_check_key(struct pixi_verify *v);
+void pixi_check_key_missing(struct pixi_verify *v);
+void pixi_check_key_wrong(struct pixi_verify *v);
+
+/* check_call.c: calls and requests of pixi.v1 */
+void pixi_check_info(struct pixi_verify *v);
+void pixi_check_ping_call(struct pixi_verify *v);
+void pixi_check_request(struct pixi_verify *v);
+void pixi_check_request_nobody(struct pixi_verify *v);
+
+/* check_publish.c: publish and subscribe of pixi.v1 */
+void pixi_check_publish(struct pixi_verify *v);
+void pixi_check_publish_binary(struct pixi_verify *v);
+void pixi_check_unsubscribe(struct pixi_verify *v);
+
+/* check_echo.c: an endpoint that sends back what it gets */
+void pixi_check_echo_text(struct pixi_verify *v);
+void pixi_check_echo_binary(struct pixi_verify *v);
+
+/* check_frame.c: what every WebSocket endpoint has to do with correct frames */
+void pixi_check_ping(struct pixi_verify *v);
+void pixi_check_close(struct pixi_verify *v);
+void pixi_check_fragments(struct pixi_verify *v);
+void pixi_check_ping_between(struct pixi_verify *v);
+
+/* check_broken.c: what it has to refuse; which frame is sent is told by the row's id */
+void pixi_check_broken(struct pixi_verify *v);
+
+/* check_resume.c: after the connection was lost */
+void pixi_check_reconnect(struct pixi_verify *v);
+void pixi_check_resume(struct pixi_verify *v);
+void pixi_check_resume_cut(struct pixi_verify *v);
+void pixi_check_resume_beyond(struct pixi_verify *v);
+
+#endif
