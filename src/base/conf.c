@@ -213,7 +213,8 @@ static void put_line(const struct pixi_conf_value *v, const char *format, va_lis
     pixi_conf_close_line(v);
 }
 
-void pixi_conf_mistake(struct pixi_conf *c, const char *path, struct pixi_buf *mistakes, const char *format, ...)
+void pixi_conf_mistake(struct pixi_conf *c, const char *path, struct pixi_buf *mistakes, const char *format,
+                       ...)
 {
     struct pixi_conf_value v = {
         .conf = c, .path = path, .from = *pixi_conf_from(c, path), .mistakes = mistakes};

@@ -142,8 +142,8 @@ static inline bool pixi_conf_is_named(const struct pixi_conf *c, const char *pat
 void pixi_conf_unset(struct pixi_conf *c, const char *path);
 
 /* pixi_conf_mistake -- one line about a member: where its value came from, its path, then the formatted text. */
-void pixi_conf_mistake(struct pixi_conf *c, const char *path, struct pixi_buf *mistakes, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void pixi_conf_mistake(struct pixi_conf *c, const char *path, struct pixi_buf *mistakes, const char *format,
+                       ...) __attribute__((format(printf, 4, 5)));
 
 /* pixi_conf_mistake_at -- the same about element i of a list: "listen[1]", at its own place. */
 void pixi_conf_mistake_at(struct pixi_conf *c, const char *path, size_t i, struct pixi_buf *mistakes,

@@ -29,7 +29,8 @@ static bool count_is_right(const struct pixi_conf_value *v, size_t count)
 /* The places of a list's elements: for lists from a file. */
 static struct pixi_json_at *take_places(const struct pixi_conf_reader *r, size_t count)
 {
-    return r->in.rank == PIXI_CONF_FILE ? pixi_conf_take(r->in.conf, count, sizeof(struct pixi_json_at)) : NULL;
+    return r->in.rank == PIXI_CONF_FILE ? pixi_conf_take(r->in.conf, count, sizeof(struct pixi_json_at))
+                                        : NULL;
 }
 
 int pixi_conf_read_strings(struct pixi_conf_reader *r, const struct pixi_conf_value *v)
@@ -58,7 +59,8 @@ int pixi_conf_read_strings(struct pixi_conf_reader *r, const struct pixi_conf_va
     return rc;
 }
 
-static void check_required(struct pixi_conf_reader *r, const struct pixi_conf_scope *s, const struct pixi_json_token *object)
+static void check_required(struct pixi_conf_reader *r, const struct pixi_conf_scope *s,
+                           const struct pixi_json_token *object)
 {
     char path[PIXI_CONF_PATH_MAX];
     struct pixi_conf_value v = pixi_conf_about(r, object->offset, path);
@@ -108,11 +110,13 @@ static void check_all_unique(const struct pixi_conf_value *v, const struct pixi_
             check_unique(v, list, &items->rows[row], i);
 }
 
-static int read_item(struct pixi_conf_reader *r, const struct pixi_conf_value *v, const struct pixi_json_token *t, void *item)
+static int read_item(struct pixi_conf_reader *r, const struct pixi_conf_value *v,
+                     const struct pixi_json_token *t, void *item)
 {
     char shown[PIXI_CONF_PATH_MAX];
     struct pixi_conf_seen seen = {0};
-    struct pixi_conf_scope inner = {.table = v->row->items, .target = item, .prefix = "", .shown = shown, .seen = &seen};
+    struct pixi_conf_scope inner = {
+        .table = v->row->items, .target = item, .prefix = "", .shown = shown, .seen = &seen};
     int rc;
 
     if (t->type != PIXI_JSON_OBJECT) {
@@ -157,4 +161,3 @@ int pixi_conf_read_objects(struct pixi_conf_reader *r, const struct pixi_conf_va
         *(struct pixi_conf_objects *)pixi_conf_slot(v->row, v->target) = list;
     return PIXI_OK;
 }
-

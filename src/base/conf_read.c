@@ -61,7 +61,8 @@ int pixi_conf_skip(struct pixi_conf_reader *r, const struct pixi_json_token *fir
     return rc;
 }
 
-void pixi_conf_refuse_for(const struct pixi_conf_value *v, const struct pixi_json_token *t, const char *expected)
+void pixi_conf_refuse_for(const struct pixi_conf_value *v, const struct pixi_json_token *t,
+                          const char *expected)
 {
     struct pixi_conf_row row = {.kind = PIXI_CONF_STRING, .expected = expected};
     struct pixi_conf_value told = *v;
@@ -72,7 +73,8 @@ void pixi_conf_refuse_for(const struct pixi_conf_value *v, const struct pixi_jso
     pixi_conf_refuse(&told, t);
 }
 
-static bool is_duplicate(struct pixi_conf_reader *r, size_t *seen, const struct pixi_json_token *name, const char *path)
+static bool is_duplicate(struct pixi_conf_reader *r, size_t *seen, const struct pixi_json_token *name,
+                         const char *path)
 {
     struct pixi_conf_value v = pixi_conf_about(r, name->offset, path);
     struct pixi_json_at first;
@@ -83,13 +85,14 @@ static bool is_duplicate(struct pixi_conf_reader *r, size_t *seen, const struct 
     }
     first = locate(r, *seen - 1);
     pixi_conf_open_line(&v);
-    pixi_buf_putf(v.mistakes, "found a second time, expected once (first at line %zu, column %zu)", first.line,
-                  first.column);
+    pixi_buf_putf(v.mistakes, "found a second time, expected once (first at line %zu, column %zu)",
+                  first.line, first.column);
     pixi_conf_close_line(&v);
     return true;
 }
 
-static void say_unknown(struct pixi_conf_reader *r, const struct pixi_conf_scope *s, const struct pixi_json_token *name)
+static void say_unknown(struct pixi_conf_reader *r, const struct pixi_conf_scope *s,
+                        const struct pixi_json_token *name)
 {
     char path[PIXI_CONF_PATH_MAX];
     int len = pixi_cur_left(&name->text) > NAME_MAX_LEN ? NAME_MAX_LEN : (int)pixi_cur_left(&name->text);
@@ -107,7 +110,8 @@ static void say_unknown(struct pixi_conf_reader *r, const struct pixi_conf_scope
 }
 
 /* The member's path in the table. False: no row has such a name. */
-static bool make_path(const struct pixi_conf_scope *s, const struct pixi_json_token *name, char out[PIXI_CONF_PATH_MAX])
+static bool make_path(const struct pixi_conf_scope *s, const struct pixi_json_token *name,
+                      char out[PIXI_CONF_PATH_MAX])
 {
     uint8_t text[NAME_MAX_LEN + 1];
     size_t len = pixi_cur_left(&name->text);
@@ -155,21 +159,24 @@ static void note_from(const struct pixi_conf_reader *r, const struct pixi_conf_s
         r->in.conf->from[row] = v->from;
 }
 
-static int read_value(struct pixi_conf_reader *r, const struct pixi_conf_value *v, const struct pixi_json_token *t)
+static int read_value(struct pixi_conf_reader *r, const struct pixi_conf_value *v,
+                      const struct pixi_json_token *t)
 {
     bool is_list = v->row->kind >= PIXI_CONF_STRINGS;
 
     if (is_list && t->type == PIXI_JSON_ARRAY)
-        return v->row->kind == PIXI_CONF_STRINGS ? pixi_conf_read_strings(r, v) : pixi_conf_read_objects(r, v);
+        return v->row->kind == PIXI_CONF_STRINGS ? pixi_conf_read_strings(r, v)
+                                                 : pixi_conf_read_objects(r, v);
     if (is_list)
-        pixi_conf_refuse_for(v, t, v->row->kind == PIXI_CONF_STRINGS ? "a list of strings" : "a list of objects");
+        pixi_conf_refuse_for(v, t,
+                             v->row->kind == PIXI_CONF_STRINGS ? "a list of strings" : "a list of objects");
     else
         pixi_conf_store(v, t);
     return pixi_conf_skip(r, t);
 }
 
-static int read_row(struct pixi_conf_reader *r, const struct pixi_conf_scope *s, const struct pixi_conf_row *row,
-                    const struct pixi_json_token *name)
+static int read_row(struct pixi_conf_reader *r, const struct pixi_conf_scope *s,
+                    const struct pixi_conf_row *row, const struct pixi_json_token *name)
 {
     char path[PIXI_CONF_PATH_MAX];
     size_t i = (size_t)(row - s->table->rows), before = r->in.conf->mistakes;
@@ -190,10 +197,10 @@ static int read_row(struct pixi_conf_reader *r, const struct pixi_conf_scope *s,
     return rc;
 }
 
-static int read_group(struct pixi_conf_reader *r, const struct pixi_conf_scope *s, const struct pixi_conf_row *row, const char *path,
-                      const struct pixi_json_token *name)
+static int read_group(struct pixi_conf_reader *r, const struct pixi_conf_scope *s,
+                      const struct pixi_conf_row *row, const char *path, const struct pixi_json_token *name)
 {
-    char prefix[PIXI_CONF_PATH_MAX], shown[PIXI_CONF_PATH_MAX];
+    char prefix[PIXI_CONF_PATH_MAX + 1], shown[PIXI_CONF_PATH_MAX];
     struct pixi_conf_scope inner = *s;
     struct pixi_conf_value v;
     struct pixi_json_token t;
@@ -214,7 +221,8 @@ static int read_group(struct pixi_conf_reader *r, const struct pixi_conf_scope *
     return pixi_conf_read_members(r, &inner);
 }
 
-static int read_member(struct pixi_conf_reader *r, const struct pixi_conf_scope *s, const struct pixi_json_token *name)
+static int read_member(struct pixi_conf_reader *r, const struct pixi_conf_scope *s,
+                       const struct pixi_json_token *name)
 {
     char path[PIXI_CONF_PATH_MAX];
     bool is_name = make_path(s, name, path);

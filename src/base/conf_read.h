@@ -38,7 +38,8 @@ struct pixi_conf_from pixi_conf_place(struct pixi_conf_reader *r, size_t offset)
 struct pixi_conf_value pixi_conf_about(struct pixi_conf_reader *r, size_t offset, const char *path);
 
 /* pixi_conf_refuse_for -- pixi_conf_refuse with other words for what is expected. */
-void pixi_conf_refuse_for(const struct pixi_conf_value *v, const struct pixi_json_token *t, const char *expected);
+void pixi_conf_refuse_for(const struct pixi_conf_value *v, const struct pixi_json_token *t,
+                          const char *expected);
 
 /* The readers answer PIXI_OK or the error of pixi_json_next; every other mistake is a line, and reading goes on. */
 

@@ -165,7 +165,8 @@ static bool is_right(const struct pixi_conf_row *row, struct pixi_cur value, str
     return false;
 }
 
-bool pixi_conf_take_string(const struct pixi_conf_value *v, const struct pixi_json_token *t, struct pixi_cur *out)
+bool pixi_conf_take_string(const struct pixi_conf_value *v, const struct pixi_json_token *t,
+                           struct pixi_cur *out)
 {
     struct pixi_conf_fault fault = {0};
     size_t len = pixi_cur_left(&t->text);

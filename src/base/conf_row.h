@@ -31,7 +31,8 @@ void *pixi_conf_take(struct pixi_conf *c, size_t count, size_t size);
 void pixi_conf_store(const struct pixi_conf_value *v, const struct pixi_json_token *t);
 
 /* pixi_conf_take_string -- the string of a STRING or STRINGS row; false after adding a mistake. A NUL follows out. */
-bool pixi_conf_take_string(const struct pixi_conf_value *v, const struct pixi_json_token *t, struct pixi_cur *out);
+bool pixi_conf_take_string(const struct pixi_conf_value *v, const struct pixi_json_token *t,
+                           struct pixi_cur *out);
 
 /* pixi_conf_token -- what the text of an environment variable or flag is for a row of this kind. Borrows text. */
 struct pixi_json_token pixi_conf_token(enum pixi_conf_kind kind, const char *text);

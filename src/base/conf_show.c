@@ -15,7 +15,8 @@ static size_t count_characters(const char *text)
 
 void pixi_conf_put_mask(const char *secret, struct pixi_buf *b)
 {
-    pixi_buf_putf(b, "%s…(%zu characters", strncmp(secret, "pk_", 3) == 0 ? "pk_" : "", count_characters(secret));
+    pixi_buf_putf(b, "%s…(%zu characters", strncmp(secret, "pk_", 3) == 0 ? "pk_" : "",
+                  count_characters(secret));
 }
 
 static void put_secret(struct pixi_json_out *w, const char *secret)

@@ -52,7 +52,8 @@ static struct due find_due(const struct pixi_conf_reader *r)
 static const char *due_inside(const struct pixi_conf_reader *r, const uint8_t *at, const uint8_t *first)
 {
     switch (r->json.err) {
-    case PIXI_E_JSON_NUMBER: return at != r->json.end && *at >= '0' && *at <= '9' ? "no 0 before it" : "a digit";
+    case PIXI_E_JSON_NUMBER:
+        return at != r->json.end && *at >= '0' && *at <= '9' ? "no 0 before it" : "a digit";
     case PIXI_E_JSON_UTF8: return "UTF-8";
     case PIXI_E_JSON_STRING:
         if (*at < ' ')

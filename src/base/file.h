@@ -27,7 +27,10 @@ static inline bool pixi_file_is_open_to_others(unsigned mode)
     return mode & 077;
 }
 
-enum pixi_file_over { PIXI_FILE_NEW, PIXI_FILE_REPLACE }; /* refuse an existing file (EEXIST) | take its place */
+enum pixi_file_over {
+    PIXI_FILE_NEW,
+    PIXI_FILE_REPLACE
+}; /* refuse an existing file (EEXIST) | take its place */
 
 /* pixi_file_write -- by way of a temporary file beside it, with fsync of both the file and its folder; mode 0600.
  * A replaced file keeps its owner; a symbolic link is followed.

@@ -69,15 +69,13 @@ static const char key_expected[] = "an API key: 16 .. 512 visible ASCII characte
 static const char *const dialects[] = {"pixi.v1", NULL};
 
 #define AT(member) offsetof(struct pixi_settings, member)
-#define TEXT(name, lo, hi) .path = #name, .kind = PIXI_CONF_STRING, .offset = AT(name), .min = (lo), .max = (hi)
+#define TEXT(name, lo, hi)                                                                                   \
+    .path = #name, .kind = PIXI_CONF_STRING, .offset = AT(name), .min = (lo), .max = (hi)
 #define COUNT(name, lo, hi, value, what)                                                                     \
-    {.path = #name,                                                                                          \
-     .kind = PIXI_CONF_UINT,                                                                                 \
-     .offset = AT(name),                                                                                     \
-     .min = (lo),                                                                                            \
-     .max = (hi),                                                                                            \
-     .initial = (value),                                                                                     \
-     .unit = (what)}
+    {                                                                                                        \
+        .path = #name, .kind = PIXI_CONF_UINT, .offset = AT(name), .min = (lo), .max = (hi),                 \
+        .initial = (value), .unit = (what)                                                                   \
+    }
 
 /* In the order of `config show`, of the schema and of docs/settings.md. */
 static const struct pixi_conf_row rows[] = {
@@ -95,15 +93,13 @@ static const struct pixi_conf_row rows[] = {
      .max = PIXI_SETTINGS_URLS_MAX,
      .expected = url_expected,
      .check = check_url},
-    {TEXT(api_key, 0, UINT64_MAX),
-     .flags = PIXI_CONF_SECRET,
-     .expected = key_expected,
+    {TEXT(api_key, 0, UINT64_MAX), .flags = PIXI_CONF_SECRET, .expected = key_expected,
      .check = pixi_settings_key_check},
     {TEXT(api_key_file, 1, 4095), .expected = "the path of a file with the key in it"},
-    {TEXT(api_key_env, 1, 255),
-     .expected = "the name of an environment variable: letters, digits and _",
+    {TEXT(api_key_env, 1, 255), .expected = "the name of an environment variable: letters, digits and _",
      .check = check_env_name},
-    {TEXT(client_id, 1, ID_MAX), .expected = "1 .. 64 visible ASCII characters, no spaces", .check = check_id},
+    {TEXT(client_id, 1, ID_MAX), .expected = "1 .. 64 visible ASCII characters, no spaces",
+     .check = check_id},
     {.path = "dialect",
      .kind = PIXI_CONF_ENUM,
      .offset = AT(dialect),
@@ -188,8 +184,8 @@ static const char *choose(struct pixi_settings *s, const char *const *members, s
         }
         pixi_buf_reset(&first);
         pixi_conf_put_where(&s->conf, chosen, &first);
-        pixi_conf_mistake(&s->conf, members[i], mistakes, "found beside %s (%.*s), expected only one of them", chosen,
-                          (int)first.len, (const char *)first.bytes);
+        pixi_conf_mistake(&s->conf, members[i], mistakes, "found beside %s (%.*s), expected only one of them",
+                          chosen, (int)first.len, (const char *)first.bytes);
     }
     pixi_buf_clear(&first);
     return chosen;
@@ -248,12 +244,13 @@ static bool is_open(const char *path, unsigned mode, char *what, size_t size)
 {
     if (!pixi_file_is_open_to_others(mode))
         return false;
-    snprintf(what, size, "%s is %s by others (mode %04o); chmod 600 %s", path, mode & 044 ? "readable" : "writable",
-             mode, path);
+    snprintf(what, size, "%s is %s by others (mode %04o); chmod 600 %s", path,
+             mode & 044 ? "readable" : "writable", mode, path);
     return true;
 }
 
-static void take_key(struct pixi_settings *s, const char *member, struct pixi_cur key, struct pixi_buf *mistakes)
+static void take_key(struct pixi_settings *s, const char *member, struct pixi_cur key,
+                     struct pixi_buf *mistakes)
 {
     struct pixi_conf_fault fault = {0};
 
@@ -277,9 +274,10 @@ static void read_key_file(struct pixi_settings *s, struct pixi_buf *mistakes)
     s->key_from = path;
     rc = pixi_file_read(path, &bytes, &mode);
     if (rc != PIXI_OK)
-        pixi_conf_mistake(&s->conf, "api_key_file", mistakes,
-                          "found %s at %s, expected a file with the API key (pixi-ws-client config init writes one)",
-                          pixi_file_found(rc), path);
+        pixi_conf_mistake(
+            &s->conf, "api_key_file", mistakes,
+            "found %s at %s, expected a file with the API key (pixi-ws-client config init writes one)",
+            pixi_file_found(rc), path);
     else if (is_open(path, mode, what, sizeof what))
         pixi_conf_mistake(&s->conf, "api_key_file", mistakes, "%s", what);
     else
@@ -293,8 +291,8 @@ static void read_key_env(struct pixi_settings *s, struct pixi_buf *mistakes)
     char from[300];
 
     if (!key || !*key) {
-        pixi_conf_mistake(&s->conf, "api_key_env", mistakes, "found no environment variable %s, expected the API key in it",
-                          s->api_key_env);
+        pixi_conf_mistake(&s->conf, "api_key_env", mistakes,
+                          "found no environment variable %s, expected the API key in it", s->api_key_env);
         return;
     }
     snprintf(from, sizeof from, "environment: %s", s->api_key_env);
@@ -349,8 +347,8 @@ static void check_orders(struct pixi_settings *s, struct pixi_buf *mistakes)
 {
     check_order(s, "reconnect.max_ms", "reconnect.initial_ms", s->reconnect.max_ms >= s->reconnect.initial_ms,
                 s->reconnect.initial_ms, mistakes);
-    check_order(s, "limits.queue_bytes", "limits.message_bytes", s->limits.queue_bytes >= s->limits.message_bytes,
-                s->limits.message_bytes, mistakes);
+    check_order(s, "limits.queue_bytes", "limits.message_bytes",
+                s->limits.queue_bytes >= s->limits.message_bytes, s->limits.message_bytes, mistakes);
 }
 
 static bool is_there(const char *path)

@@ -86,7 +86,8 @@ static int cut_parts(struct pixi_cur text, struct parts *out, struct pixi_conf_f
     out->path = cut_before(&text, "?");
     out->query = text;
     if (has_any(authority, "@"))
-        return refuse(fault, "a URL with a user name or password", "none in it: a key goes into api_key_file");
+        return refuse(fault, "a URL with a user name or password",
+                      "none in it: a key goes into api_key_file");
     if (cut_host(&authority, out, fault) != PIXI_OK)
         return PIXI_E_SETTINGS;
     out->port = authority;
@@ -124,7 +125,8 @@ static bool is_name(struct pixi_cur host, const char *text)
     return !isdigit(*label.p) || inet_pton(AF_INET, text, &in4) == 1;
 }
 
-static int read_host(const struct parts *parts, char out[PIXI_URL_HOST_MAX + 1], struct pixi_conf_fault *fault)
+static int read_host(const struct parts *parts, char out[PIXI_URL_HOST_MAX + 1],
+                     struct pixi_conf_fault *fault)
 {
     size_t len = pixi_cur_left(&parts->host);
     struct in6_addr in6;
@@ -137,7 +139,8 @@ static int read_host(const struct parts *parts, char out[PIXI_URL_HOST_MAX + 1],
         out[i] = (char)tolower(parts->host.p[i]);
     out[len] = 0;
     if (parts->is_ipv6 ? inet_pton(AF_INET6, out, &in6) != 1 : !is_name(parts->host, out))
-        return refuse(fault, "a host that is not one", "a name, an IPv4 address, or an IPv6 address in brackets");
+        return refuse(fault, "a host that is not one",
+                      "a name, an IPv4 address, or an IPv6 address in brackets");
     return PIXI_OK;
 }
 
@@ -177,7 +180,8 @@ static bool is_key_name(struct pixi_cur name)
                                         "token",   "secret", "password", "access_token"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strlen(names[i]) == pixi_cur_left(&name) && cut_prefix(&(struct pixi_cur){name.p, name.end}, names[i]))
+        if (strlen(names[i]) == pixi_cur_left(&name) &&
+            cut_prefix(&(struct pixi_cur){name.p, name.end}, names[i]))
             return true;
     return false;
 }
@@ -201,7 +205,8 @@ static int check_target(const struct parts *parts, struct pixi_conf_fault *fault
         return refuse(fault, "a URL with what looks like a key in its query",
                       "none in it: URLs end up in logs, a key goes into api_key_file");
     if (!is_target(parts->path) || !is_target(parts->query))
-        return refuse(fault, "a character in the path or query that may not stand there", "it percent-encoded");
+        return refuse(fault, "a character in the path or query that may not stand there",
+                      "it percent-encoded");
     return PIXI_OK;
 }
 
@@ -228,8 +233,8 @@ static void write_parts(const struct parts *parts, struct pixi_url *u)
     u->is_ipv6 = parts->is_ipv6;
     if (!is_usual)
         snprintf(u->authority + len, sizeof u->authority - (size_t)len, ":%u", u->port);
-    snprintf(u->target, sizeof u->target, "%.*s%.*s", path ? path : 1, path ? (const char *)parts->path.p : "/", query,
-             query ? (const char *)parts->query.p : "");
+    snprintf(u->target, sizeof u->target, "%.*s%.*s", path ? path : 1,
+             path ? (const char *)parts->path.p : "/", query, query ? (const char *)parts->query.p : "");
 }
 
 int pixi_url_parse(struct pixi_cur text, struct pixi_url *out, struct pixi_conf_fault *fault)

@@ -73,10 +73,12 @@ static inline void fake_synced(void *ctx, struct pixi_hub_peer *peer, const stru
     fake_note("%c %.*s synced; ", ((struct fake_peer *)peer)->name, FAKE_CUR(sub->filter));
 }
 
-static inline void fake_unsubscribed(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub, int err)
+static inline void fake_unsubscribed(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub,
+                                     int err)
 {
     (void)ctx;
-    fake_note("%c %.*s ended %s; ", ((struct fake_peer *)peer)->name, FAKE_CUR(sub->filter), pixi_err_name(err));
+    fake_note("%c %.*s ended %s; ", ((struct fake_peer *)peer)->name, FAKE_CUR(sub->filter),
+              pixi_err_name(err));
 }
 
 static inline void fake_lost(void *ctx, struct pixi_hub_peer *peer, int err)
@@ -105,13 +107,14 @@ static inline int fake_request(void *ctx, struct pixi_hub_peer *peer, const stru
     return PIXI_OK;
 }
 
-static inline void fake_reply(void *ctx, struct pixi_hub_peer *peer, void *token, int err, const struct pixi_msg *msg)
+static inline void fake_reply(void *ctx, struct pixi_hub_peer *peer, void *token, int err,
+                              const struct pixi_msg *msg)
 {
     struct pixi_cur text = msg ? msg->payload : pixi_cur_str("");
 
     (void)ctx;
-    fake_note("%c %s answered %s %.*s; ", ((struct fake_peer *)peer)->name, (const char *)token, pixi_err_name(err),
-              FAKE_CUR(text));
+    fake_note("%c %s answered %s %.*s; ", ((struct fake_peer *)peer)->name, (const char *)token,
+              pixi_err_name(err), FAKE_CUR(text));
 }
 
 static inline void fake_published(void *ctx, struct pixi_hub_peer *peer, void *token, int err,
@@ -169,7 +172,8 @@ static inline void fake_end(void)
 
 static inline void fake_join(struct fake_peer *p, char name)
 {
-    *p = (struct fake_peer){.peer = {.gateway = &fake.gateway, .permit = &fake_all}, .name = name, .room = 1000};
+    *p = (struct fake_peer){
+        .peer = {.gateway = &fake.gateway, .permit = &fake_all}, .name = name, .room = 1000};
     pixi_hub_join(&fake.hub, &p->peer);
 }
 

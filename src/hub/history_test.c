@@ -106,8 +106,8 @@ static void refusals(void **state)
     fake.store.is_later = true;
     assert_int_equal(history("h", oldest, 1), PIXI_OK);
     fake.hub.limits.histories_per_peer = 1;
-    assert_int_equal(pixi_hub_history(&fake.hub, &a.peer, &(struct pixi_hub_history){.filter = h.filter, .limit = 1},
-                                      fake.now),
+    assert_int_equal(pixi_hub_history(&fake.hub, &a.peer,
+                                      &(struct pixi_hub_history){.filter = h.filter, .limit = 1}, fake.now),
                      PIXI_E_LIMIT);
     pixi_hub_set_permit(&fake.hub, &a.peer, &none);
     fake_saw("FORBIDDEN; ");

@@ -57,7 +57,8 @@ static void publish(uint64_t seq)
     snprintf(payload, sizeof payload, "{\"x\":%u,\"y\":%u}", (unsigned)seq, (unsigned)(seq * seq));
     msg.topic = pixi_cur_str(topic);
     msg.payload = pixi_cur_str(payload);
-    assert_int_equal(pixi_hub_publish(&fake.hub, &publisher.peer, &msg, is_stored ? &fake : NULL, fake.now), PIXI_OK);
+    assert_int_equal(pixi_hub_publish(&fake.hub, &publisher.peer, &msg, is_stored ? &fake : NULL, fake.now),
+                     PIXI_OK);
 }
 
 static void publishing_allocates_nothing(void **state)
@@ -80,7 +81,8 @@ static void publishing_allocates_nothing(void **state)
     before = alloc_count;
     while (seq < 1000 + PUBLISHES) {
         publish(seq++);
-        readers[seq % SUBSCRIBERS].room = seq / SUBSCRIBERS % 3; /* slow readers catch up as well */
+        readers[seq % SUBSCRIBERS].room =
+            (unsigned)(seq / SUBSCRIBERS % 3); /* slow readers catch up as well */
         pixi_hub_pump(&fake.hub, &readers[seq % SUBSCRIBERS].peer, fake.now);
     }
     assert_int_equal(alloc_count - before, 0);

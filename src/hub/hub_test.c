@@ -52,7 +52,8 @@ static void refusals(void **state)
     assert_int_equal(fake_subscribe(&a, "a/#/b"), PIXI_E_FILTER);
     assert_int_equal(fake_subscribe(&a, "$SYS/#"), PIXI_E_FORBIDDEN);
     assert_int_equal(fake_subscribe(&a, "$share/g/$SYS/#"), PIXI_E_FORBIDDEN);
-    assert_int_equal(subscribe_since(&a, "$share/g/a", (struct pixi_position){7, 0}, &out), PIXI_E_RPC_PARAMS);
+    assert_int_equal(subscribe_since(&a, "$share/g/a", (struct pixi_position){7, 0}, &out),
+                     PIXI_E_RPC_PARAMS);
     assert_int_equal(subscribe_since(&a, "$SYS/a", (struct pixi_position){7, 0}, &out), PIXI_E_RPC_PARAMS);
     assert_int_equal(fake_subscribe(&a, "123456789012345678901"), PIXI_E_LIMIT);
     assert_int_equal(fake_subscribe(&a, "a/b/c/d/e"), PIXI_E_LIMIT);

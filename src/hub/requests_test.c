@@ -2,7 +2,8 @@
 #include "hub/fake_gateway.h"
 #include "hub/state.h"
 
-static int ask(struct fake_peer *p, const char *topic, const char *payload, uint64_t timeout_ms, const char *token)
+static int ask(struct fake_peer *p, const char *topic, const char *payload, uint64_t timeout_ms,
+               const char *token)
 {
     struct pixi_msg msg = {.topic = pixi_cur_str(topic), .payload = pixi_cur_str(payload)};
 

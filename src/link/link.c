@@ -159,7 +159,6 @@ void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason)
     if (k->state == PIXI_LINK_CLOSED)
         return;
     k->state = PIXI_LINK_CLOSE_SENT;
-    k->end.is_ours = true;
     pixi_loop_set_timer(k->loop, &k->timer, k->limits->close_ms);
 }
 
@@ -322,7 +321,7 @@ static void on_response_bytes(struct pixi_link *k, struct pixi_cur *in)
         open_up(k, protocol);
         return;
     }
-    set_error(k, rc, false);
+    set_error(k, rc, rc != PIXI_E_WS_STATUS);
     if (rc == PIXI_E_WS_STATUS) {
         k->end.status = head.status;
         if (k->handlers->on_refused)
@@ -340,7 +339,7 @@ static void read_head(struct pixi_link *k, uint8_t *bytes, size_t len)
         on_request_bytes(k, &in);
     else
         on_response_bytes(k, &in);
-    if (k->state == PIXI_LINK_OPEN && in.p != in.end)
+    if (in.p != in.end)
         read_frames(k, bytes + (in.p - bytes), pixi_cur_left(&in));
 }
 
@@ -392,7 +391,7 @@ static void on_end(struct pixi_tcp *t, int err)
     int sys_errno = t->sys_errno;
 
     /* the end without a closing handshake: an orderly FIN, or worse */
-    set_error(k, err ? err : PIXI_E_WS_NO_CLOSE, false);
+    set_error(k, err ? err : PIXI_E_WS_NO_CLOSE, k->state == PIXI_LINK_CLOSE_SENT);
     k->end.sys_errno = err ? sys_errno : 0;
     finish(k);
 }

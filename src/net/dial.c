@@ -65,6 +65,9 @@ static void finish(struct pixi_dial *d, int err)
 static void try_next(struct pixi_dial *d, const struct pixi_tcp_handlers *while_connecting)
 {
     for (; d->at < d->count; d->at++) {
+        uint64_t left = d->deadline_ms > d->loop->now_ms ? d->deadline_ms - d->loop->now_ms : 0;
+
+        d->each_ms = left / (d->count - d->at);
         if (pixi_tcp_connect(d->tcp, d->loop, while_connecting, &d->addrs[d->at]) == PIXI_OK) {
             d->tcp->dial = d;
             pixi_loop_set_timer(d->loop, &d->timer, d->each_ms);
@@ -121,9 +124,9 @@ void pixi_dial_start(struct pixi_dial *d, struct pixi_loop *l, struct pixi_tcp *
     d->handlers = h;
     d->timer = (struct pixi_timer){.on_due = on_due};
     d->at = 0;
-    d->each_ms = d->count ? timeout_ms / d->count : timeout_ms;
     d->text[0] = 0;
     l->now_ms = pixi_clock_mono_ms(); /* looking the name up may have taken its time */
+    d->deadline_ms = l->now_ms + timeout_ms;
     try_next(d, &connecting);
 }
 

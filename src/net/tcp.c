@@ -77,16 +77,25 @@ static bool push(struct pixi_tcp *t)
     return true;
 }
 
+static void drain(struct pixi_tcp *t)
+{
+    bool was_blocked = t->was_blocked;
+
+    if (!push(t)) {
+        broke(t, errno);
+        return;
+    }
+    want(t);
+    if (was_blocked && !t->was_blocked && t->handlers->on_drained)
+        t->handlers->on_drained(t);
+}
+
 static void flush(struct pixi_task *task)
 {
     struct pixi_tcp *t = OF(flush, task);
 
-    if (t->state != PIXI_TCP_OPEN)
-        return;
-    if (!push(t))
-        broke(t, errno);
-    else
-        want(t);
+    if (t->state == PIXI_TCP_OPEN)
+        drain(t);
 }
 
 static void finish_connect(struct pixi_tcp *t)
@@ -120,15 +129,10 @@ static void read_some(struct pixi_tcp *t)
     }
 }
 
-static void drain(struct pixi_tcp *t)
+/* Both have finished: what the system still tells is no loss. */
+static bool is_over(const struct pixi_tcp *t)
 {
-    if (!push(t)) {
-        broke(t, errno);
-        return;
-    }
-    want(t);
-    if (!t->was_blocked && t->handlers->on_drained)
-        t->handlers->on_drained(t);
+    return t->is_ended && t->is_shut && !t->out.len;
 }
 
 static void on_ready(struct pixi_watch *w, uint32_t events)
@@ -144,6 +148,8 @@ static void on_ready(struct pixi_watch *w, uint32_t events)
     if (events & (EPOLLIN | EPOLLERR | EPOLLHUP) && t->state == PIXI_TCP_OPEN) {
         if (is_reading)
             read_some(t);
+        else if (is_over(t))
+            pixi_loop_unwatch(t->loop, &t->watch);
         else if (events & (EPOLLERR | EPOLLHUP))
             broke(t, ECONNRESET);
     }
@@ -156,9 +162,14 @@ static void start(struct pixi_tcp *t, struct pixi_loop *l, const struct pixi_tcp
     int one = 1;
 
     *t = (struct pixi_tcp){
-        .loop = l, .handlers = h, .watch = {.fd = fd, .on_ready = on_ready}, .flush = {.run = flush}};
+        .loop = l,
+        .handlers = h,
+        .watch = {.fd = fd, .on_ready = on_ready},
+        /* may be queued still, when this was another connection earlier in the turn */
+        .flush = {.next = t->flush.next, .is_queued = t->flush.is_queued, .run = flush}};
     /* fails on a socket pair, where it is not needed */
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (fd >= 0)
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
 int pixi_tcp_open(struct pixi_tcp *t, struct pixi_loop *l, const struct pixi_tcp_handlers *h, int fd)

@@ -17,7 +17,8 @@ struct pixi_tcp_handlers {
     /* Bytes came: they lie in the loop's receive buffer, may be changed in place, and are gone after return. */
     void (*on_bytes)(struct pixi_tcp *, uint8_t *bytes, size_t len);
     /* Once: nothing more will be read. PIXI_OK: the peer has finished sending and may still read;
-     * PIXI_E_RESET: the connection is gone, sys_errno says why. */
+     * PIXI_E_RESET: the connection is gone, sys_errno says why. This may also follow PIXI_OK, while there is something
+     * left to send. */
     void (*on_end)(struct pixi_tcp *, int err);
     /* All that was queued has been handed to the system, after not all of it fitted at once. May be NULL. */
     void (*on_drained)(struct pixi_tcp *);
@@ -75,7 +76,8 @@ void pixi_tcp_resume(struct pixi_tcp *t);
 void pixi_tcp_shutdown(struct pixi_tcp *t);
 
 /* pixi_tcp_close -- now: no callback comes after this call. What is queued is tried once, then dropped.
- * pixi_tcp_abort -- the same with a reset (RST) and nothing tried. Both may be called in any state. */
+ * pixi_tcp_abort -- the same with a reset (RST) and nothing tried. Both may be called in any state.
+ * The struct itself must stay until the tasks of this turn have run. */
 void pixi_tcp_close(struct pixi_tcp *t);
 void pixi_tcp_abort(struct pixi_tcp *t);
 

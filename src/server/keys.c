@@ -56,24 +56,19 @@ static bool check_created(struct pixi_cur value, struct pixi_conf_fault *fault)
 }
 
 #define TEXT(name, rules, rule, words)                                                                       \
-    {.path = #name,                                                                                          \
-     .kind = PIXI_CONF_STRING,                                                                               \
-     .flags = PIXI_CONF_REQUIRED | (rules),                                                                  \
-     .offset = offsetof(struct pixi_key, name),                                                              \
-     .max = 4096,                                                                                            \
-     .check = (rule),                                                                                        \
-     .expected = (words)}
+    {                                                                                                        \
+        .path = #name, .kind = PIXI_CONF_STRING, .flags = PIXI_CONF_REQUIRED | (rules),                      \
+        .offset = offsetof(struct pixi_key, name), .max = 4096, .check = (rule), .expected = (words)         \
+    }
 #define FILTERS(name, rule, words)                                                                           \
-    {.path = #name,                                                                                          \
-     .kind = PIXI_CONF_STRINGS,                                                                              \
-     .offset = offsetof(struct pixi_key, name),                                                              \
-     .max = PIXI_KEYS_FILTERS_MAX,                                                                           \
-     .initial = "[]",                                                                                        \
-     .check = (rule),                                                                                        \
-     .expected = (words)}
+    {                                                                                                        \
+        .path = #name, .kind = PIXI_CONF_STRINGS, .offset = offsetof(struct pixi_key, name),                 \
+        .max = PIXI_KEYS_FILTERS_MAX, .initial = "[]", .check = (rule), .expected = (words)                  \
+    }
 
 static const char name_expected[] = "1 .. 64 letters, digits, \".\", \"_\" or \"-\"";
-static const char publish_expected[] = "a topic filter such as event/# (MQTT 5 §4.7) that does not start with $";
+static const char publish_expected[] =
+    "a topic filter such as event/# (MQTT 5 §4.7) that does not start with $";
 static const char subscribe_expected[] = "a topic filter such as event/# (MQTT 5 §4.7), without $share/";
 
 static const struct pixi_conf_row key_rows[] = {
@@ -111,8 +106,9 @@ static void decode_hash(struct pixi_key *key)
 static void check_mode(struct pixi_keys *k, struct pixi_buf *mistakes)
 {
     if (!k->conf.is_broken && pixi_file_is_open_to_others(k->conf.mode))
-        pixi_conf_mistake(&k->conf, "keys", mistakes, "%s is %s by others (mode %04o); chmod 600 %s", k->conf.file,
-                          k->conf.mode & 044 ? "readable" : "writable", k->conf.mode, k->conf.file);
+        pixi_conf_mistake(&k->conf, "keys", mistakes, "%s is %s by others (mode %04o); chmod 600 %s",
+                          k->conf.file, k->conf.mode & 044 ? "readable" : "writable", k->conf.mode,
+                          k->conf.file);
 }
 
 int pixi_keys_load(struct pixi_keys *k, const char *path, enum pixi_keys_missing missing,
@@ -241,8 +237,8 @@ static int lock_folder(const char *path)
     return fd;
 }
 
-static bool filters_are_right(const char *name, const struct pixi_cur *at, size_t count, pixi_conf_check *rule,
-                              struct pixi_buf *mistakes)
+static bool filters_are_right(const char *name, const struct pixi_cur *at, size_t count,
+                              pixi_conf_check *rule, struct pixi_buf *mistakes)
 {
     struct pixi_conf_fault fault = {0};
     size_t before = mistakes->len;
@@ -252,7 +248,8 @@ static bool filters_are_right(const char *name, const struct pixi_cur *at, size_
             continue;
         pixi_buf_putf(mistakes, "--%s: found ", name);
         pixi_conf_put_quoted(at[i], mistakes);
-        pixi_buf_putf(mistakes, ", expected %s\n", rule == check_publish ? publish_expected : subscribe_expected);
+        pixi_buf_putf(mistakes, ", expected %s\n",
+                      rule == check_publish ? publish_expected : subscribe_expected);
     }
     if (count > PIXI_KEYS_FILTERS_MAX)
         pixi_buf_putf(mistakes, "--%s: found %zu, expected %d at most\n", name, count, PIXI_KEYS_FILTERS_MAX);
@@ -298,8 +295,8 @@ static bool make_key(char key[PIXI_KEYS_TEXT], char hash[2 * PIXI_KEYS_HASH + 1]
     return true;
 }
 
-static int add_to(struct pixi_keys *k, const char *path, const struct pixi_key_new *add, char key[PIXI_KEYS_TEXT],
-                  struct pixi_buf *mistakes)
+static int add_to(struct pixi_keys *k, const char *path, const struct pixi_key_new *add,
+                  char key[PIXI_KEYS_TEXT], struct pixi_buf *mistakes)
 {
     char text[PIXI_KEYS_TEXT], hash[2 * PIXI_KEYS_HASH + 1], created[32];
     time_t now = (time_t)add->now_s;
@@ -314,7 +311,8 @@ static int add_to(struct pixi_keys *k, const char *path, const struct pixi_key_n
     strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
     /* written only: the lists are not written to */
     entry.publish = (struct pixi_conf_strings){(struct pixi_cur *)add->publish, NULL, add->publish_count};
-    entry.subscribe = (struct pixi_conf_strings){(struct pixi_cur *)add->subscribe, NULL, add->subscribe_count};
+    entry.subscribe =
+        (struct pixi_conf_strings){(struct pixi_cur *)add->subscribe, NULL, add->subscribe_count};
     rc = write_keys(k, path, NULL, &entry, mistakes);
     if (rc == PIXI_OK)
         memcpy(key, text, sizeof text);

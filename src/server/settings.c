@@ -26,13 +26,15 @@ static bool check_filter(struct pixi_cur value, struct pixi_conf_fault *fault)
 
 static bool is_port(const char *text)
 {
-    return !*text || (*text == ':' && text[1] && !text[1 + strspn(text + 1, "0123456789")] && strlen(text) <= 6);
+    return !*text ||
+           (*text == ':' && text[1] && !text[1 + strspn(text + 1, "0123456789")] && strlen(text) <= 6);
 }
 
 /* RFC 6454 §6.2, as browsers send it: scheme, host in lower case, port unless it is the scheme's. */
 static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
-    static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789-._", v6_bytes[] = "0123456789abcdef:.";
+    static const char host_bytes[] = "abcdefghijklmnopqrstuvwxyz0123456789-._",
+                      v6_bytes[] = "0123456789abcdef:.";
     const char *text = (const char *)value.p, *host;
     size_t len;
 
@@ -40,7 +42,8 @@ static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
     if (strcmp(text, "*") == 0)
         return true;
     host = strstr(text, "://");
-    if (!host || host == text || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != (size_t)(host - text))
+    if (!host || host == text ||
+        strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != (size_t)(host - text))
         return false;
     host += 3;
     if (*host == '[') {
@@ -53,21 +56,15 @@ static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
 
 #define AT(member) offsetof(struct pixi_server_settings, member)
 #define COUNT(name, lo, hi, value, what)                                                                     \
-    {.path = #name,                                                                                          \
-     .kind = PIXI_CONF_UINT,                                                                                 \
-     .offset = AT(name),                                                                                     \
-     .min = (lo),                                                                                            \
-     .max = (hi),                                                                                            \
-     .initial = (value),                                                                                     \
-     .unit = (what)}
+    {                                                                                                        \
+        .path = #name, .kind = PIXI_CONF_UINT, .offset = AT(name), .min = (lo), .max = (hi),                 \
+        .initial = (value), .unit = (what)                                                                   \
+    }
 #define ITEM(name, lo, hi, value, what)                                                                      \
-    {.path = #name,                                                                                          \
-     .kind = PIXI_CONF_UINT,                                                                                 \
-     .offset = offsetof(struct pixi_server_history, name),                                                   \
-     .min = (lo),                                                                                            \
-     .max = (hi),                                                                                            \
-     .initial = (value),                                                                                     \
-     .unit = (what)}
+    {                                                                                                        \
+        .path = #name, .kind = PIXI_CONF_UINT, .offset = offsetof(struct pixi_server_history, name),         \
+        .min = (lo), .max = (hi), .initial = (value), .unit = (what)                                         \
+    }
 
 static const struct pixi_conf_row history_rows[] = {
     {.path = "filter",
@@ -213,12 +210,14 @@ static void check_listeners(struct pixi_server_settings *s, struct pixi_buf *mis
     struct pixi_addr addr;
 
     for (size_t i = 0; !s->insecure && i < s->listen.count; i++) {
-        if (pixi_addr_parse((const char *)s->listen.at[i].p, &addr) != PIXI_OK || pixi_addr_is_loopback(&addr))
+        if (pixi_addr_parse((const char *)s->listen.at[i].p, &addr) != PIXI_OK ||
+            pixi_addr_is_loopback(&addr))
             continue;
-        pixi_conf_mistake_at(&s->conf, "listen", i, mistakes,
-                             "found \"%s\", which other machines reach without TLS, expected a loopback address, or "
-                             "\"insecure\": true (--insecure)",
-                             (const char *)s->listen.at[i].p);
+        pixi_conf_mistake_at(
+            &s->conf, "listen", i, mistakes,
+            "found \"%s\", which other machines reach without TLS, expected a loopback address, or "
+            "\"insecure\": true (--insecure)",
+            (const char *)s->listen.at[i].p);
     }
 }
 

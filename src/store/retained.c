@@ -143,18 +143,24 @@ static int reserve_order(struct pixi_retained *r)
     return PIXI_OK;
 }
 
+/* Rounded up, so that a number that gets one digit more fits next time, too. */
+static size_t cap_for(size_t len)
+{
+    return (len + 63) / 64 * 64;
+}
+
 static bool is_within(const struct pixi_retained *r, const struct pixi_retained_msg *old, size_t len)
 {
     size_t freed = old ? sizeof *old + old->cap : 0;
 
     return (old || r->count < r->max_count) && len <= r->max_bytes &&
-           r->bytes - freed + sizeof *old + len <= r->max_bytes;
+           r->bytes - freed + sizeof *old + cap_for(len) <= r->max_bytes;
 }
 
 /* Room is reused when the message fits without wasting most of it. */
 static bool is_good_for(const struct pixi_retained_msg *old, size_t len)
 {
-    return old && len <= old->cap && len >= old->cap / 4;
+    return old && len <= old->cap && cap_for(len) >= old->cap / 4;
 }
 
 int pixi_retained_reserve(struct pixi_retained *r, const struct pixi_msg *msg)
@@ -176,11 +182,11 @@ int pixi_retained_reserve(struct pixi_retained *r, const struct pixi_msg *msg)
         return PIXI_E_NOMEM;
     if (is_good_for(old, len))
         return PIXI_OK;
-    r->room = malloc(sizeof *r->room + len);
+    r->room = malloc(sizeof *r->room + cap_for(len));
     if (!r->room)
         return PIXI_E_NOMEM;
-    r->room->cap = len;
-    r->bytes += sizeof *r->room + len;
+    r->room->cap = cap_for(len);
+    r->bytes += sizeof *r->room + r->room->cap;
     return PIXI_OK;
 }
 

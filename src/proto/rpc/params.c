@@ -1,5 +1,6 @@
 #include "proto/rpc/params.h"
 #include "base/base64.h"
+#include "base/utf8.h"
 
 #define IN(m)  (1u << PIXI_RPC_##m)
 #define HAS(x) PIXI_RPC_HAS_##x
@@ -275,16 +276,17 @@ static const char *read_key(struct at *a)
         struct pixi_json_token name = a->token;
 
         pixi_json_next(&a->json, &a->token);
-        if (pixi_json_is(&name, "producer") && take_string(a, &text) && take_uuid(text, a->out->producer))
+        if (!(seen & 1) && pixi_json_is(&name, "producer") && take_string(a, &text) &&
+            take_uuid(text, a->out->producer))
             seen |= 1;
-        else if (pixi_json_is(&name, "seq") && take_uint(a, INT64_MAX, &a->out->seq))
+        else if (!(seen & 2) && pixi_json_is(&name, "seq") && take_uint(a, INT64_MAX, &a->out->seq))
             seen |= 2;
-        else if (pixi_json_is(&name, "low") && take_uint(a, INT64_MAX, &a->out->low))
+        else if (!(seen & 4) && pixi_json_is(&name, "low") && take_uint(a, INT64_MAX, &a->out->low))
             seen |= 4;
         else
             return expected;
     }
-    return seen == 7 && a->out->seq > 0 && a->out->low > 0 ? NULL : expected;
+    return seen == 7 && a->out->low > 0 && a->out->low <= a->out->seq ? NULL : expected;
 }
 
 /* One {epoch, offset}, of which the opening was read. */
@@ -299,9 +301,10 @@ static bool take_position(struct at *a, struct pixi_rpc_position *out)
         struct pixi_json_token name = a->token;
 
         pixi_json_next(&a->json, &a->token);
-        if (pixi_json_is(&name, "epoch") && take_string(a, &text) && take_hex(text, 16, &out->epoch))
+        if (!(seen & 1) && pixi_json_is(&name, "epoch") && take_string(a, &text) &&
+            take_hex(text, 16, &out->epoch))
             seen |= 1;
-        else if (pixi_json_is(&name, "offset") && take_uint(a, INT64_MAX, &out->offset))
+        else if (!(seen & 2) && pixi_json_is(&name, "offset") && take_uint(a, INT64_MAX, &out->offset))
             seen |= 2;
         else
             return false;
@@ -379,9 +382,7 @@ static int refuse(struct pixi_rpc_params *out, const char *before, struct pixi_c
     for (size_t i = 0; i < 3; i++)
         for (; parts[i].p != parts[i].end && len < sizeof out->detail - 1; parts[i].p++)
             out->detail[len++] = (char)*parts[i].p;
-    while (len == sizeof out->detail - 1 && len > 0 && (out->detail[len - 1] & 0x80))
-        len--;
-    out->detail[len] = 0;
+    out->detail[pixi_utf8_trim((const uint8_t *)out->detail, len)] = 0;
     return PIXI_E_RPC_PARAMS;
 }
 

@@ -1,5 +1,6 @@
 #include "proto/rpc/put.h"
 #include "base/base64.h"
+#include "base/utf8.h"
 
 static const struct {
     int err, code;
@@ -86,8 +87,7 @@ void pixi_rpc_put_error_value(struct pixi_json_out *w, int err, const char *deta
     for (size_t i = 0; i < 3; i++)
         for (const char *p = parts[i]; *p && len < sizeof message; p++)
             message[len++] = *p;
-    while (len == sizeof message && (message[len - 1] & 0x80))
-        len--; /* not in the middle of a character */
+    len = pixi_utf8_trim((const uint8_t *)message, len);
     pixi_json_open_object(w);
     pixi_json_name(w, "code");
     pixi_json_signed(w, pixi_rpc_code(err));

@@ -192,6 +192,9 @@ static void put_if(struct pixi_buf *b, const char *name, const char *value)
 
 void pixi_ws_request_put(struct pixi_buf *b, const struct pixi_ws_hello *hello)
 {
+    for (const char *p = hello->path; *p; p++)
+        if (((uint8_t)*p <= ' ' || (uint8_t)*p >= 0x7f) && b->err == PIXI_OK)
+            b->err = PIXI_E_HTTP_FIELD; /* it could end the request line */
     pixi_buf_put_str(b, "GET ");
     pixi_buf_put_str(b, hello->path);
     pixi_buf_put_str(b, " HTTP/1.1\r\n");

@@ -46,7 +46,8 @@ struct pixi_ws_hello {
     const char *origin;        /* or NULL */
 };
 
-/* pixi_ws_request_put -- the client's request.                               RFC 6455 §4.1 */
+/* pixi_ws_request_put -- the client's request. A control character in one of the strings, or a byte in the path that
+ * is not visible ASCII, fails the buffer with PIXI_E_HTTP_FIELD.             RFC 6455 §4.1 */
 void pixi_ws_request_put(struct pixi_buf *b, const struct pixi_ws_hello *hello);
 
 /* pixi_ws_response_check -- is this head the right answer?                   RFC 6455 §4.1, client

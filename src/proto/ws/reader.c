@@ -170,7 +170,8 @@ static int step_head(struct pixi_ws_reader *r, uint8_t **in, uint8_t *end)
 static int step_payload(struct pixi_ws_reader *r, uint8_t **in, uint8_t *end, struct pixi_ws_event *out)
 {
     uint8_t *start = *in;
-    uint64_t at = r->offset;
+    /* a control payload is judged as a whole, so an error in one is told at its first byte */
+    uint64_t at = r->offset - r->control_len;
     size_t bad = 0;
     int rc = is_control(&r->frame) ? read_control(r, in, end, out) : read_data(r, in, end, out, &bad);
 
