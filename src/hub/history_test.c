@@ -1,4 +1,6 @@
-#include "hub/fake_gateway.h"
+#include "invariants.h"
+#include "store/memory.h"
+#include "hub/gateway_test.h"
 
 static struct fake_peer a;
 

@@ -1,6 +1,8 @@
 /* Publishing allocates nothing once the pools are warm. */
 #include "hub/alloc_test.h"
-#include "hub/fake_gateway.h"
+#include "invariants.h"
+#include "store/memory.h"
+#include "hub/gateway_test.h"
 
 enum { SUBSCRIBERS = 10, PUBLISHES = 10000 };
 

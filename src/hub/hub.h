@@ -78,7 +78,7 @@ struct pixi_hub_calls {
 struct pixi_hub_gateway {
     const struct pixi_hub_calls *call;
     void *ctx;
-    uint64_t encoded; /* the hub's: what the scratch holds. 0 at first */
+    uint64_t encoded; /* the hub's: what the scratch holds. 0 at first, and for another hub */
 };
 
 /* One link, embedded in the gateway's connection. Set the first two (all else zero), then pixi_hub_join. */
@@ -207,7 +207,8 @@ struct pixi_hub_history {
     void *ctx;
     /* PIXI_OK: taken. Anything else: does not fit, and the history ends before it with `more`. */
     int (*on_message)(void *ctx, const struct pixi_msg *msg);
-    /* Last, once. PIXI_E_HISTORY: trimmed while it was read. is_more: another message stands after the last given. */
+    /* Last, once: from here on the struct is the caller's again. PIXI_E_HISTORY: trimmed while it was read.
+     * is_more: another message stands after the last given. */
     void (*on_end)(void *ctx, int err, bool is_more);
     /* the hub's */
     struct pixi_hub_peer *peer;

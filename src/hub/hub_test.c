@@ -1,5 +1,7 @@
 #include "hub/alloc_test.h"
-#include "hub/fake_gateway.h"
+#include "invariants.h"
+#include "store/memory.h"
+#include "hub/gateway_test.h"
 
 static struct fake_peer a, b, c;
 
@@ -98,6 +100,8 @@ static void positions(void **state)
 
 static void snapshot_or_recovery(void **state)
 {
+    static const struct pixi_position since[] = {{7, 2}, {9, 4}, {7, 3}, {7, 1}};
+    static const struct pixi_hub_subscribe list = {.since = since, .since_count = 4};
     struct pixi_hub_subscribed out;
 
     (void)state;
@@ -114,6 +118,9 @@ static void snapshot_or_recovery(void **state)
     fake_saw("B h/# h/1=3@3; B h/# h/2=@4; B h/# synced; ");
     assert_int_equal(subscribe_since(&b, "h/#", (struct pixi_position){7, 4}, &out), PIXI_OK);
     assert_true(out.is_recovered);
+    assert_int_equal(pixi_hub_subscribe(&fake.hub, &b.peer, pixi_cur_str("h/#"), &list, &out), PIXI_OK);
+    assert_true(out.is_recovered);
+    assert_int_equal(out.pos.offset, 3); /* the highest of this epoch */
     assert_int_equal(subscribe_since(&b, "h/#", (struct pixi_position){7, 5}, &out), PIXI_OK);
     assert_false(out.is_recovered); /* beyond the head */
     assert_int_equal(out.pos.offset, 4);
@@ -255,8 +262,38 @@ static void reader_leaves_while_the_store_reads(void **state)
     later_run_read(&fake.store);
     fake_saw("B h/+ kept h/1=1@1; B h/+ synced; ");
     fake_subscribe(&b, "h/#");
+    fake_subscribe(&b, "h/1");
     fake_leave(&b);
     assert_false(later_run_read(&fake.store));
+    fake_saw(""); /* who leaves is not woken */
+    fake_join(&b, 'B');
+}
+
+/* One member reads what the group is owed; another that wanted to is told when it can. */
+static void members_wait_for_the_reader(void **state)
+{
+    (void)state;
+    fake_subscribe(&a, "$share/g/h/#");
+    fake_subscribe(&b, "$share/g/h/#");
+    a.room = b.room = 0;
+    fake_publish(&c, "h", "1", 0, NULL);
+    fake_publish(&c, "h", "2", 0, NULL);
+    fake.store.is_later = true;
+    a.room = 1;
+    b.room = 5;
+    pump(&a);
+    pump(&b); /* a is reading */
+    fake_saw("A $share/g/h/# synced; B $share/g/h/# synced; ");
+    later_run_read(&fake.store);
+    fake_saw("A $share/g/h/# h=1@1; B woken; ");
+    pump(&b);
+    pump(&a);
+    fake_leave(&b); /* in the middle of it */
+    fake_saw("A woken; ");
+    a.room = 5;
+    pump(&a);
+    later_run_read(&fake.store);
+    fake_saw("A $share/g/h/# h=2@2; ");
     fake_join(&b, 'B');
 }
 
@@ -304,6 +341,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(narrowed, begin, end),
         cmocka_unit_test_setup_teardown(publisher_leaves_before_the_answer, begin, end),
         cmocka_unit_test_setup_teardown(reader_leaves_while_the_store_reads, begin, end),
+        cmocka_unit_test_setup_teardown(members_wait_for_the_reader, begin, end),
         cmocka_unit_test(out_of_memory),
     };
 

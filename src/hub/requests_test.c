@@ -1,5 +1,7 @@
 #include "hub/alloc_test.h"
-#include "hub/fake_gateway.h"
+#include "invariants.h"
+#include "store/memory.h"
+#include "hub/gateway_test.h"
 #include "hub/state.h"
 
 static int ask(struct fake_peer *p, const char *topic, const char *payload, uint64_t timeout_ms,

@@ -40,8 +40,9 @@ struct pixi_store_read {
     void *job;              /* the store's own */
     /* PIXI_OK: taken, go on. Anything else: not taken, the read ends before it. msg is borrowed until it returns. */
     int (*on_message)(void *ctx, const struct pixi_msg *msg);
-    /* Exactly once, last. On PIXI_OK `next` is where to read on: every match below it was given; above upto:
-     * all. PIXI_E_HISTORY: a match at or after `from` may have been trimmed (nothing was given). Else as it failed. */
+    /* Exactly once, last: from here on the struct is the reader's again. On PIXI_OK `next` is where to read on:
+     * every match below it was given; above upto: all. PIXI_E_HISTORY: a match at or after `from` may have been
+     * trimmed (nothing was given). Else as it failed. */
     void (*on_end)(void *ctx, int err, uint64_t next);
 };
 

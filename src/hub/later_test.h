@@ -1,7 +1,7 @@
-/* later_store.h -- for tests: a store that stands before another one and answers when it is told to.
+/* later_test.h -- for tests: a store that stands before another one and answers when it is told to.
  * With is_later false it hands everything through at once. */
-#ifndef PIXI_HUB_LATER_STORE_H
-#define PIXI_HUB_LATER_STORE_H
+#ifndef PIXI_HUB_LATER_TEST_H
+#define PIXI_HUB_LATER_TEST_H
 
 #include "hub/list.h"
 #include "hub/store.h"

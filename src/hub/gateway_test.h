@@ -1,11 +1,10 @@
-/* fake_gateway.h -- for tests: a hub on a memory store, and peers whose gateway writes down what happens as text. */
-#ifndef PIXI_HUB_FAKE_GATEWAY_H
-#define PIXI_HUB_FAKE_GATEWAY_H
+/* gateway_test.h -- for tests: a hub on a memory store, and peers whose gateway writes down what happens as text.
+ * Include invariants.h and store/memory.h before it: only a test itself may. */
+#ifndef PIXI_HUB_GATEWAY_TEST_H
+#define PIXI_HUB_GATEWAY_TEST_H
 
 #include "hub/hub.h"
-#include "hub/later_store.h"
-#include "invariants.h"
-#include "store/memory.h"
+#include "hub/later_test.h"
 
 struct fake_peer {
     struct pixi_hub_peer peer; /* first */
