@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-/* Elements of the list that was just opened, as far as it is readable. */
-static size_t count_elements(const struct pixi_conf_reader *r)
+/* Elements of the list that was just opened, as far as it is readable. False: not to its end. */
+static bool count_elements(const struct pixi_conf_reader *r, size_t *out)
 {
     struct pixi_json ahead = r->json;
     struct pixi_json_token t;
@@ -12,12 +12,17 @@ static size_t count_elements(const struct pixi_conf_reader *r)
 
     while (pixi_json_next(&ahead, &t) == PIXI_OK && ahead.depth >= depth)
         count += t.depth == depth && t.type != PIXI_JSON_OBJECT_END && t.type != PIXI_JSON_ARRAY_END;
-    return count;
+    *out = count;
+    return ahead.depth < depth;
 }
 
-static bool count_is_right(const struct pixi_conf_value *v, size_t count)
+/* Counts what is ahead. False: too few or too many; of a broken list nobody knows, and reading it will tell. */
+static bool take_count(const struct pixi_conf_reader *r, const struct pixi_conf_value *v, size_t *out)
 {
-    if (count >= v->row->min && count <= v->row->max)
+    bool is_whole = count_elements(r, out);
+    size_t count = *out;
+
+    if (!is_whole || (count >= v->row->min && count <= v->row->max))
         return true;
     pixi_conf_open_line(v);
     pixi_buf_putf(v->mistakes, "found %zu elements, expected %llu .. %llu", count,
@@ -35,11 +40,11 @@ static struct pixi_json_at *take_places(const struct pixi_conf_reader *r, size_t
 
 int pixi_conf_read_strings(struct pixi_conf_reader *r, const struct pixi_conf_value *v)
 {
-    struct pixi_conf_strings list = {.count = count_elements(r)};
+    struct pixi_conf_strings list = {0};
     char path[PIXI_CONF_PATH_MAX];
     struct pixi_conf_value one = *v;
     struct pixi_json_token t;
-    bool is_right = count_is_right(v, list.count);
+    bool is_right = take_count(r, v, &list.count);
     int rc;
 
     list.at = pixi_conf_take(r->in.conf, list.count, sizeof *list.at);
@@ -59,12 +64,12 @@ int pixi_conf_read_strings(struct pixi_conf_reader *r, const struct pixi_conf_va
     return rc;
 }
 
-static void check_required(struct pixi_conf_reader *r, const struct pixi_conf_scope *s,
-                           const struct pixi_json_token *object)
+static void check_required(const struct pixi_conf_scope *s, const struct pixi_conf_value *item)
 {
     char path[PIXI_CONF_PATH_MAX];
-    struct pixi_conf_value v = pixi_conf_about(r, object->offset, path);
+    struct pixi_conf_value v = *item;
 
+    v.path = path;
     for (size_t i = 0; i < s->table->count; i++) {
         v.row = &s->table->rows[i];
         if (!(v.row->flags & PIXI_CONF_REQUIRED) || s->seen->rows[i])
@@ -128,20 +133,20 @@ static int read_item(struct pixi_conf_reader *r, const struct pixi_conf_value *v
         pixi_conf_read_initial(r->in.conf, inner.table, item);
     rc = pixi_conf_read_members(r, &inner);
     if (rc == PIXI_OK)
-        check_required(r, &inner, t);
+        check_required(&inner, v);
     return rc;
 }
 
 int pixi_conf_read_objects(struct pixi_conf_reader *r, const struct pixi_conf_value *v)
 {
-    struct pixi_conf_objects list = {.count = count_elements(r)};
+    struct pixi_conf_objects list = {0};
     size_t size = v->row->items->size, before = v->conf->mistakes;
     char path[PIXI_CONF_PATH_MAX];
     struct pixi_conf_value one = *v;
     struct pixi_json_token t;
     int rc;
 
-    if (count_is_right(v, list.count))
+    if (take_count(r, v, &list.count))
         list.at = pixi_conf_take(r->in.conf, list.count, size);
     list.where = take_places(r, list.count);
     one.path = path;

@@ -97,11 +97,13 @@ static void say_unknown(struct pixi_conf_reader *r, const struct pixi_conf_scope
     char path[PIXI_CONF_PATH_MAX];
     int len = pixi_cur_left(&name->text) > NAME_MAX_LEN ? NAME_MAX_LEN : (int)pixi_cur_left(&name->text);
     struct pixi_conf_value v = pixi_conf_about(r, name->offset, path);
-    struct pixi_buf quoted = pixi_buf_init(sizeof path);
+    struct pixi_buf quoted = pixi_buf_init(1024);
 
     pixi_conf_put_quoted(pixi_cur_init(name->text.p, (size_t)len), &quoted);
-    snprintf(path, sizeof path, "%s%s%.*s", s->shown, s->prefix, (int)quoted.len - 2,
-             quoted.len > 2 ? (const char *)quoted.bytes + 1 : "");
+    if (quoted.len > 2) /* without its quotes */
+        snprintf(path, sizeof path, "%s%s%.*s", s->shown, s->prefix, (int)quoted.len - 2, quoted.bytes + 1);
+    else
+        snprintf(path, sizeof path, "%s%s\"\"", s->shown, s->prefix);
     pixi_buf_clear(&quoted);
     pixi_conf_open_line(&v);
     pixi_buf_put_str(v.mistakes, "found an unknown member");

@@ -24,7 +24,7 @@ void *pixi_conf_take(struct pixi_conf *c, size_t count, size_t size)
     return out;
 }
 
-/* Bytes of the character at p, and whether a terminal would do something else than show it. */
+/* Bytes to show at once, and whether a terminal would do something else with them than show them. */
 static size_t character(struct pixi_cur c, bool *is_control)
 {
     size_t len = *c.p < 0x80 ? 1 : *c.p < 0xe0 ? 2 : *c.p < 0xf0 ? 3 : 4;
@@ -32,7 +32,7 @@ static size_t character(struct pixi_cur c, bool *is_control)
     bool is_c1 = len == 2 && c.p[0] == 0xc2 && is_whole && c.p[1] < 0xa0;
 
     *is_control = !is_whole || *c.p < ' ' || *c.p == 0x7f || is_c1;
-    return is_whole ? len : 1;
+    return *is_control ? 1 : len;
 }
 
 void pixi_conf_put_quoted(struct pixi_cur text, struct pixi_buf *b)

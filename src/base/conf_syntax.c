@@ -4,6 +4,7 @@
 struct due {
     const char *what;
     const uint8_t *at;
+    bool is_after_comma;
 };
 
 static const uint8_t *skip_space(const uint8_t *p, const uint8_t *end)
@@ -24,11 +25,11 @@ static struct due due_after_value(const struct pixi_conf_reader *r, const uint8_
     bool in_object = r->json.depth && r->objects >> (r->json.depth - 1) & 1;
 
     if (r->json.depth == 0)
-        return (struct due){"the end of the file", p};
+        return (struct due){"the end of the file", p, false};
     if (p == r->json.end || *p != ',')
-        return (struct due){in_object ? "\",\" or \"}\"" : "\",\" or \"]\"", p};
+        return (struct due){in_object ? "\",\" or \"}\"" : "\",\" or \"]\"", p, false};
     p = skip_space(p + 1, r->json.end);
-    return (struct due){in_object ? "a member's name in double quotes" : "a value", p};
+    return (struct due){in_object ? "a member's name in double quotes" : "a value", p, true};
 }
 
 static struct due find_due(const struct pixi_conf_reader *r)
@@ -36,15 +37,15 @@ static struct due find_due(const struct pixi_conf_reader *r)
     const uint8_t *end = r->json.end, *p;
 
     if (r->last.type == PIXI_JSON_DONE)
-        return (struct due){"\"{\"", skip_space(r->json.start, end)};
+        return (struct due){"\"{\"", skip_space(r->json.start, end), false};
     p = skip_space(token_end(&r->last), end);
     switch (r->last.type) {
-    case PIXI_JSON_OBJECT: return (struct due){"a member's name in double quotes, or \"}\"", p};
-    case PIXI_JSON_ARRAY: return (struct due){"a value, or \"]\"", p};
+    case PIXI_JSON_OBJECT: return (struct due){"a member's name in double quotes, or \"}\"", p, false};
+    case PIXI_JSON_ARRAY: return (struct due){"a value, or \"]\"", p, false};
     case PIXI_JSON_NAME:
         if (p == end || *p != ':')
-            return (struct due){"\":\"", p};
-        return (struct due){"a value", skip_space(p + 1, end)};
+            return (struct due){"\":\"", p, false};
+        return (struct due){"a value", skip_space(p + 1, end), false};
     default: return due_after_value(r, p);
     }
 }
@@ -94,6 +95,6 @@ void pixi_conf_put_syntax(const struct pixi_conf_reader *r, struct pixi_buf *b)
     pixi_buf_put_str(b, "found ");
     put_byte(r, at, b);
     pixi_buf_putf(b, ", expected %s", at > due.at ? due_inside(r, at, due.at) : due.what);
-    if (at == due.at && r->last.type != PIXI_JSON_OBJECT && at != r->json.end && (*at == '}' || *at == ']'))
+    if (due.is_after_comma && at == due.at && at != r->json.end && (*at == '}' || *at == ']'))
         pixi_buf_putf(b, " (no \",\" may stand before \"%c\")", *at);
 }

@@ -77,7 +77,10 @@
     X(STORAGE, -107, "storage full", "")                                                                     \
     X(KEY_REUSED, -108, "idempotency key used for another message", "")                                      \
     X(HISTORY, -109, "history gone", "")                                                                     \
-    X(RATE, -110, "rate limited", "")
+    X(RATE, -110, "rate limited", "")                                                                        \
+    /* TLS */                                                                                                \
+    X(TLS, -120, "TLS failed", "RFC 8446 §6.2")                                                              \
+    X(TLS_END, -121, "the peer has finished sending", "RFC 8446 §6.1")
 
 enum {
     PIXI_OK = 0,   /* done; outputs are set */

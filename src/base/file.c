@@ -39,11 +39,13 @@ static int read_all(int fd, size_t size, struct pixi_buf *out)
         if (n < 0)
             return PIXI_E_SYS;
         got += (size_t)n;
-        out->len += (size_t)n;
         if (got > size)
-            return fail(EAGAIN);
+            break;
     }
-    return got == size ? PIXI_OK : fail(EAGAIN);
+    if (got != size)
+        return fail(EAGAIN);
+    out->len += size;
+    return PIXI_OK;
 }
 
 static int read_open(int fd, struct pixi_buf *out, unsigned *mode)

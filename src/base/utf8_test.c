@@ -186,12 +186,38 @@ static void is_valid(void **state)
     assert_int_equal(pixi_utf8_feed(&(struct pixi_utf8){0}, (const uint8_t *)"\xff", 1, NULL), PIXI_E_UTF8);
 }
 
+/* Of every cut of a text the whole characters are kept, and all of them. */
+static void trims_to_whole_characters(void **state)
+{
+    static const char *const chars[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xef\xbf\xbf",
+                                        "b"};
+    uint8_t text[100];
+    size_t len = 0, whole;
+
+    (void)state;
+    for (size_t i = 0; i < 6 * 6; i++) {
+        const char *next = chars[i % 2 ? i % 6 : i / 6];
+
+        memcpy(text + len, next, strlen(next));
+        whole = len;
+        for (size_t k = len; k < len + strlen(next); k++) {
+            struct inv_guard g = inv_guard(text, k);
+
+            assert_int_equal(pixi_utf8_trim(g.bytes, k), whole);
+            inv_guard_free(&g);
+        }
+        len += strlen(next);
+        assert_int_equal(pixi_utf8_trim(text, len), len);
+    }
+    assert_int_equal(pixi_utf8_trim(text, 0), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_to_three_bytes), cmocka_unit_test(four_bytes),
         cmocka_unit_test(words_hide_nothing), cmocka_unit_test(chunks),
-        cmocka_unit_test(is_valid),
+        cmocka_unit_test(is_valid),           cmocka_unit_test(trims_to_whole_characters),
     };
 
     return cmocka_run_group_tests_name("base/utf8", tests, NULL, NULL);

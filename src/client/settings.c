@@ -1,5 +1,6 @@
 #include "client/settings.h"
 
+#include "base/base64.h"
 #include "base/file.h"
 #include "base/topic.h"
 
@@ -8,7 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, ID_MAX = 64, SUBSCRIPTIONS_MAX = 64 };
+enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, SUBSCRIPTIONS_MAX = 64 };
 
 static bool check_url(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
@@ -39,7 +40,7 @@ static bool check_env_name(struct pixi_cur value, struct pixi_conf_fault *fault)
     static const char first[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz", all[] = "0123456789";
 
     fault->found = "something else"; /* a key, perhaps: it is not shown */
-    if (value.p == value.end || !strchr(first, *value.p))
+    if (value.p == value.end || !strchr(first, *value.p) || strncmp((const char *)value.p, "pk_", 3) == 0)
         return false;
     for (; value.p != value.end; value.p++)
         if (!strchr(first, *value.p) && !strchr(all, *value.p))
@@ -64,9 +65,29 @@ bool pixi_settings_key_check(struct pixi_cur key, struct pixi_conf_fault *fault)
     return false;
 }
 
+static bool read_pin(struct pixi_cur text, uint8_t out[PIXI_TLS_PIN])
+{
+    uint8_t bytes[PIXI_TLS_PIN + 3];
+    size_t len;
+
+    if (pixi_cur_left(&text) != 44 || pixi_base64_decode(PIXI_BASE64_STD, text, bytes, &len) != PIXI_OK)
+        return false;
+    memcpy(out, bytes, PIXI_TLS_PIN);
+    return len == PIXI_TLS_PIN;
+}
+
+static bool check_pin(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    uint8_t pin[PIXI_TLS_PIN];
+
+    (void)fault;
+    return read_pin(value, pin);
+}
+
 static const char url_expected[] = "ws://HOST[:PORT][/PATH] or wss://...";
 static const char key_expected[] = "an API key: 16 .. 512 visible ASCII characters, no spaces";
 static const char *const dialects[] = {"pixi.v1", NULL};
+static const char *const tls_versions[] = {"1.2", "1.3", NULL}; /* enum pixi_tls_version */
 
 #define AT(member) offsetof(struct pixi_settings, member)
 #define TEXT(name, lo, hi)                                                                                   \
@@ -98,8 +119,6 @@ static const struct pixi_conf_row rows[] = {
     {TEXT(api_key_file, 1, 4095), .expected = "the path of a file with the key in it"},
     {TEXT(api_key_env, 1, 255), .expected = "the name of an environment variable: letters, digits and _",
      .check = check_env_name},
-    {TEXT(client_id, 1, ID_MAX), .expected = "1 .. 64 visible ASCII characters, no spaces",
-     .check = check_id},
     {.path = "dialect",
      .kind = PIXI_CONF_ENUM,
      .offset = AT(dialect),
@@ -113,7 +132,25 @@ static const struct pixi_conf_row rows[] = {
      .initial = "[]",
      .expected = "a topic filter such as event/# (MQTT 5 §4.7)",
      .check = check_filter},
+    {TEXT(tls.ca_file, 1, 4095), .expected = "the path of a PEM file with the certificates to trust"},
+    {TEXT(tls.cert_file, 1, 4095), .expected = "the path of a PEM file with this client's certificate"},
+    {TEXT(tls.key_file, 1, 4095), .expected = "the path of a PEM file with the certificate's private key"},
+    {TEXT(tls.server_name, 1, PIXI_URL_HOST_MAX), .expected = "the name that the server's certificate is for",
+     .check = check_id},
+    {.path = "tls.min_version",
+     .kind = PIXI_CONF_ENUM,
+     .offset = AT(tls.min_version),
+     .initial = "\"1.2\"",
+     .choices = tls_versions},
+    {.path = "tls.pin_sha256",
+     .kind = PIXI_CONF_STRINGS,
+     .offset = AT(tls.pin_sha256),
+     .max = PIXI_TLS_PINS,
+     .initial = "[]",
+     .expected = "the SHA-256 of a public key in base64 (44 characters)",
+     .check = check_pin},
     COUNT(timeouts.connect_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
+    COUNT(timeouts.tls_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(timeouts.upgrade_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(timeouts.request_ms, 1, HOUR_MS, "30000", "milliseconds"),
     COUNT(timeouts.close_ms, 1, TEN_MINUTES_MS, "3000", "milliseconds"),
@@ -215,13 +252,12 @@ static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
 }
 
 /* A path from the file counts from the file's folder; from elsewhere, from the working directory. */
-static const char *key_path(struct pixi_settings *s)
+static const char *path_of(struct pixi_settings *s, const char *member, const char *file)
 {
-    const char *file = s->api_key_file;
     struct pixi_buf path = pixi_buf_init(8192);
     const char *out;
 
-    if (rank(s, "api_key_file") != PIXI_CONF_FILE || *file == '/')
+    if (!file || rank(s, member) != PIXI_CONF_FILE || *file == '/')
         return file;
     pixi_buf_put(&path, s->conf.file, pixi_file_dir(s->conf.file));
     pixi_buf_put_str(&path, file);
@@ -264,7 +300,7 @@ static void take_key(struct pixi_settings *s, const char *member, struct pixi_cu
 static void read_key_file(struct pixi_settings *s, struct pixi_buf *mistakes)
 {
     struct pixi_buf bytes = pixi_buf_init(4096);
-    const char *path = key_path(s);
+    const char *path = path_of(s, "api_key_file", s->api_key_file);
     char what[1024];
     unsigned mode = 0;
     int rc;
@@ -343,6 +379,18 @@ static void check_order(struct pixi_settings *s, const char *member, const char 
                           (unsigned long long)least);
 }
 
+/* Paths as they are to be opened, pins as bytes. A key without its certificate means nothing. */
+static void take_tls(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    s->tls_files.ca_file = path_of(s, "tls.ca_file", s->tls.ca_file);
+    s->tls_files.cert_file = path_of(s, "tls.cert_file", s->tls.cert_file);
+    s->tls_files.key_file = path_of(s, "tls.key_file", s->tls.key_file);
+    for (size_t i = 0; i < s->tls.pin_sha256.count; i++)
+        read_pin(s->tls.pin_sha256.at[i], s->pins[i]);
+    if (s->tls.key_file && !s->tls.cert_file)
+        pixi_conf_mistake(&s->conf, "tls.key_file", mistakes, "found without tls.cert_file, expected both");
+}
+
 static void check_orders(struct pixi_settings *s, struct pixi_buf *mistakes)
 {
     check_order(s, "reconnect.max_ms", "reconnect.initial_ms", s->reconnect.max_ms >= s->reconnect.initial_ms,
@@ -381,6 +429,7 @@ int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_bu
         choose_url(s, mistakes);
         choose_key(s, mistakes);
         check_orders(s, mistakes);
+        take_tls(s, mistakes);
     }
     if (s->conf.err != PIXI_OK)
         return s->conf.err;

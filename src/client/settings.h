@@ -13,6 +13,7 @@
 
 #include "base/conf.h"
 #include "client/url.h"
+#include "net/tls.h"
 
 #define PIXI_SETTINGS_FILE "config/websocket_settings.json" /* below the working directory, then below / */
 
@@ -31,12 +32,17 @@ struct pixi_settings {
     const char *url;
     struct pixi_conf_strings urls;
     const char *api_key, *api_key_file, *api_key_env;
-    const char *client_id; /* NULL: none */
-    unsigned dialect;      /* enum pixi_settings_dialect */
+    unsigned dialect; /* enum pixi_settings_dialect */
     bool allow_plaintext;
     struct pixi_conf_strings subscriptions; /* checked filters */
     struct {
-        uint64_t connect_ms, upgrade_ms, request_ms, close_ms;
+        const char *ca_file, *cert_file, *key_file; /* as given; tls_files are what to open */
+        const char *server_name;
+        unsigned min_version; /* enum pixi_tls_version */
+        struct pixi_conf_strings pin_sha256;
+    } tls;
+    struct {
+        uint64_t connect_ms, tls_ms, upgrade_ms, request_ms, close_ms;
     } timeouts;
     struct {
         uint64_t interval_ms, timeout_ms;
@@ -53,6 +59,11 @@ struct pixi_settings {
     size_t endpoint_count;                             /* 1 at least after PIXI_OK */
     const char *key;      /* the API key itself, or NULL: send none. Never print it */
     const char *key_from; /* "config/api_key", "api_key", "environment: NAME"; with key */
+
+    struct {
+        const char *ca_file, *cert_file, *key_file; /* NULL: none */
+    } tls_files;
+    uint8_t pins[PIXI_TLS_PINS][PIXI_TLS_PIN]; /* of tls.pin_sha256 */
 
     struct pixi_conf conf; /* where each value came from: pixi_conf_put_where, pixi_conf_show */
 };

@@ -66,6 +66,14 @@ static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
         .min = (lo), .max = (hi), .initial = (value), .unit = (what)                                         \
     }
 
+#define PATH(name, what)                                                                                     \
+    {                                                                                                        \
+        .path = #name, .kind = PIXI_CONF_STRING, .offset = AT(name), .min = 1, .max = 4095,                  \
+        .expected = (what)                                                                                   \
+    }
+
+static const char *const tls_versions[] = {"1.2", "1.3", NULL}; /* enum pixi_tls_version */
+
 static const struct pixi_conf_row history_rows[] = {
     {.path = "filter",
      .kind = PIXI_CONF_STRING,
@@ -102,6 +110,21 @@ static const struct pixi_conf_row rows[] = {
      .initial = "[\"127.0.0.1:8768\"]",
      .expected = "ADDRESS:PORT such as 127.0.0.1:8768 or [::1]:8768",
      .check = check_listen},
+    {.path = "tls.listen",
+     .kind = PIXI_CONF_STRINGS,
+     .offset = AT(tls.listen),
+     .max = PIXI_SERVER_LISTEN_MAX,
+     .initial = "[]",
+     .expected = "ADDRESS:PORT such as 0.0.0.0:8769 or [::]:8769",
+     .check = check_listen},
+    PATH(tls.cert_file, "the path of a PEM file with the server's certificate and what chains it"),
+    PATH(tls.key_file, "the path of a PEM file with the certificate's private key"),
+    PATH(tls.client_ca_file, "the path of a PEM file: clients must have a certificate that it signed"),
+    {.path = "tls.min_version",
+     .kind = PIXI_CONF_ENUM,
+     .offset = AT(tls.min_version),
+     .initial = "\"1.2\"",
+     .choices = tls_versions},
     {.path = "insecure", .kind = PIXI_CONF_BOOL, .offset = AT(insecure), .initial = "false"},
     {.path = "keys_file",
      .kind = PIXI_CONF_STRING,
@@ -126,13 +149,12 @@ static const struct pixi_conf_row rows[] = {
     COUNT(limits.connections, 1, 1000000, "10000", "connections"),
     COUNT(limits.connections_per_address, 1, 1000000, "1000", "connections"),
     COUNT(limits.head_bytes, 1024, 65536, "8192", "bytes"),
-    COUNT(limits.head_fields, 16, 256, "64", "header fields"),
+    COUNT(limits.head_fields, 16, 64, "64", "header fields"),
     COUNT(limits.handshake_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(limits.message_bytes, 1024, 1 << 30, "1048576", "bytes"),
     COUNT(limits.queue_bytes, 1024, 1ull << 32, "8388608", "bytes"),
     COUNT(limits.subscriptions, 1, 1000000, "1000", "subscriptions"),
     COUNT(limits.requests, 1, 1000000, "1000", "requests"),
-    COUNT(limits.idle_ms, 1, 24 * HOUR_MS, "120000", "milliseconds"),
     COUNT(limits.retained_count, 1, 1000000000, "100000", "messages"),
     COUNT(limits.retained_bytes, 1024, 1ull << 40, "268435456", "bytes"),
     COUNT(keepalive.interval_ms, 1, HOUR_MS, "30000", "milliseconds"),
@@ -205,6 +227,32 @@ static void find_keys(struct pixi_server_settings *s)
     pixi_buf_clear(&path);
 }
 
+static const char *path_of(struct pixi_server_settings *s, const char *member, const char *file)
+{
+    struct pixi_buf path = pixi_buf_init(16384);
+    const char *out;
+
+    if (!file || *file == '/' || pixi_conf_from(&s->conf, member)->rank != PIXI_CONF_FILE)
+        return file;
+    pixi_buf_put(&path, s->conf.file, pixi_file_dir(s->conf.file));
+    pixi_buf_put_str(&path, file);
+    out = path.err == PIXI_OK ? pixi_arena_text(&s->conf.arena, pixi_buf_cur(&path)) : NULL;
+    if (!out)
+        s->conf.err = PIXI_E_NOMEM;
+    pixi_buf_clear(&path);
+    return out;
+}
+
+static void take_tls(struct pixi_server_settings *s, struct pixi_buf *mistakes)
+{
+    s->tls_files.cert_file = path_of(s, "tls.cert_file", s->tls.cert_file);
+    s->tls_files.key_file = path_of(s, "tls.key_file", s->tls.key_file);
+    s->tls_files.client_ca_file = path_of(s, "tls.client_ca_file", s->tls.client_ca_file);
+    if (s->tls.listen.count && (!s->tls.cert_file || !s->tls.key_file))
+        pixi_conf_mistake(&s->conf, "tls.listen", mistakes,
+                          "found without tls.cert_file and tls.key_file, expected both beside it");
+}
+
 static void check_listeners(struct pixi_server_settings *s, struct pixi_buf *mistakes)
 {
     struct pixi_addr addr;
@@ -213,11 +261,11 @@ static void check_listeners(struct pixi_server_settings *s, struct pixi_buf *mis
         if (pixi_addr_parse((const char *)s->listen.at[i].p, &addr) != PIXI_OK ||
             pixi_addr_is_loopback(&addr))
             continue;
-        pixi_conf_mistake_at(
-            &s->conf, "listen", i, mistakes,
-            "found \"%s\", which other machines reach without TLS, expected a loopback address, or "
-            "\"insecure\": true (--insecure)",
-            (const char *)s->listen.at[i].p);
+        pixi_conf_mistake_at(&s->conf, "listen", i, mistakes,
+                             "found \"%s\", which other machines reach without TLS, expected a loopback "
+                             "address, tls.listen, or "
+                             "\"insecure\": true (--insecure)",
+                             (const char *)s->listen.at[i].p);
     }
 }
 
@@ -240,6 +288,7 @@ int pixi_server_settings_load(struct pixi_server_settings *s, const char *path, 
         find_keys(s);
         check_listeners(s, mistakes);
         check_queue(s, mistakes);
+        take_tls(s, mistakes);
     }
     if (s->conf.err != PIXI_OK)
         return s->conf.err;

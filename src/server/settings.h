@@ -7,7 +7,7 @@
 
 #define PIXI_SERVER_SETTINGS_FILE "config/pixi_ws_server.json" /* below the working directory, then below / */
 
-enum { PIXI_SERVER_LISTEN_MAX = 16, PIXI_SERVER_ORIGINS_MAX = 64, PIXI_SERVER_HISTORY_MAX = 64 };
+enum { PIXI_SERVER_LISTEN_MAX = 16, PIXI_SERVER_ORIGINS_MAX = 64, PIXI_SERVER_HISTORY_MAX = 32 };
 
 /* What the hub keeps of the messages whose topic matches filter. */
 struct pixi_server_history {
@@ -17,8 +17,13 @@ struct pixi_server_history {
 
 /* Every pointer is borrowed from conf and valid until pixi_server_settings_clear. */
 struct pixi_server_settings {
-    const char *schema;               /* "$schema": for editors */
-    struct pixi_conf_strings listen;  /* each passes pixi_addr_parse */
+    const char *schema;              /* "$schema": for editors */
+    struct pixi_conf_strings listen; /* each passes pixi_addr_parse */
+    struct {
+        struct pixi_conf_strings listen;
+        const char *cert_file, *key_file, *client_ca_file; /* as given; tls_files are what to open */
+        unsigned min_version;                              /* enum pixi_tls_version */
+    } tls;
     bool insecure;                    /* listen beyond loopback without TLS */
     const char *keys_file;            /* as given; keys_path is what to open */
     struct pixi_conf_strings origins; /* exact, lower case, or "*" */
@@ -28,7 +33,6 @@ struct pixi_server_settings {
         uint64_t head_bytes, head_fields, handshake_ms;
         uint64_t message_bytes, queue_bytes;
         uint64_t subscriptions, requests;
-        uint64_t idle_ms;
         uint64_t retained_count, retained_bytes;
     } limits;
     struct {
@@ -40,6 +44,10 @@ struct pixi_server_settings {
     /* worked out by load */
     const char
         *keys_path; /* keys_file from the settings file's folder; from a flag or the environment: as given */
+
+    struct {
+        const char *cert_file, *key_file, *client_ca_file; /* NULL: none */
+    } tls_files;
 
     struct pixi_conf conf;
 };
