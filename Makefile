@@ -20,7 +20,7 @@ WARN     := -std=c17 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-pro
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -Iapps -DPIXI_VERSION='"$(VERSION)"'
 HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDLIBS   := -lcrypto
+LDLIBS   := -lssl -lcrypto
 JOBS     := $(shell nproc)
 
 SRC   := $(filter-out %_test.c,$(wildcard src/*/*.c src/*/*/*.c))
@@ -41,7 +41,9 @@ all: deps-build
 
 .PHONY: programs
 programs: $(APPS:%=$(B)/bin/%)
+	@:
 san: $(APPS:%=$(B)/san/bin/%)
+	@:
 
 define flavour
 $(B)/$(1)/obj/%.o: %.c Makefile VERSION
@@ -81,6 +83,7 @@ $(B)/san/test/%: %.c $(B)/san/libpixi-core.a
 UNIT := $(TESTS:%.c=$(B)/san/test/%)
 .PHONY: unit-programs
 unit-programs: $(UNIT)
+	@:
 
 deps-build:
 	@tools/install-deps build

@@ -52,6 +52,7 @@ struct session {
     struct pixi_signals signals;
     int exit_code;
     bool is_over, was_interrupted;
+    bool is_finished; /* session_finish was called: exit_code counts */
     void *ctx; /* the command's */
 };
 

@@ -17,6 +17,7 @@ struct connect {
     struct pixi_link_limits limits;
     struct pixi_link link;
     struct pixi_dial dial;
+    struct pixi_tls_context *tls;
     struct pixi_signals signals;
     struct lines lines;
     struct pixi_buf authorization;
@@ -61,6 +62,7 @@ static void on_line(struct lines *l, struct pixi_cur line)
         pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
     } else if (pixi_link_waiting(&c->link) > c->limits.queue_bytes / 4) {
         lines_pause(l);
+        pixi_link_want_drained(&c->link);
     }
 }
 
@@ -125,6 +127,14 @@ static void on_drained(struct pixi_link *k)
     lines_resume(&OF(link, k)->lines);
 }
 
+static void note_close(const struct pixi_link_end *end)
+{
+    char reason[PIXI_FAILURE_TEXT];
+
+    pixi_failure_escape(end->reason, reason, sizeof reason);
+    note("closed by the server with %u%s%s", end->code, *reason ? ": " : "", reason);
+}
+
 static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
 {
     struct connect *c = OF(link, k);
@@ -134,14 +144,34 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
     c->is_over = true;
     if (end->err == PIXI_OK && (end->is_ours || end->code == PIXI_WS_CLOSE_DONE)) {
         if (isatty(STDERR_FILENO) && !end->is_ours)
-            note("closed by the server with %u%s%s", end->code, *end->reason ? ": " : "", end->reason);
+            note_close(end);
         return;
     }
-    f = pixi_failure_end(&at, end, k->was_open, k->reader.fault.offset);
+    f = pixi_failure_end(&at, end, k);
     fail(c, &f);
 }
 
+static void say_hello(struct connect *c)
+{
+    struct pixi_ws_hello hello = {.host = c->settings.endpoints[0].authority,
+                                  .path = c->settings.endpoints[0].target,
+                                  .protocols = c->protocol};
+    int rc;
+
+    if (c->authorization.len)
+        hello.authorization = (const char *)c->authorization.bytes;
+    c->link.hears_out = true;
+    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
+        pixi_link_drop(&c->link, rc);
+}
+
+static void on_secured(struct pixi_link *k)
+{
+    say_hello(OF(link, k));
+}
+
 static const struct pixi_link_handlers handlers = {
+    .on_secured = on_secured,
     .on_refused = on_refused,
     .on_open = on_open,
     .on_message = on_message,
@@ -153,23 +183,20 @@ static void on_dialled(struct pixi_dial *d, int err)
 {
     struct connect *c = OF(dial, d);
     struct pixi_failure_at at = failure_at(c);
-    struct pixi_ws_hello hello = {.host = c->settings.endpoints[0].authority,
-                                  .path = c->settings.endpoints[0].target,
-                                  .protocols = c->protocol};
-    int rc;
+    struct pixi_tls *tls;
 
     if (err != PIXI_OK) {
         struct pixi_failure f = pixi_failure_dial(err, &at, d->text);
 
         fail(c, &f);
         c->is_over = true;
-        return;
+    } else if (!c->tls) {
+        say_hello(c);
+    } else if ((tls = pixi_settings_tls(&c->settings, c->tls, at.host))) {
+        pixi_link_secure(&c->link, tls, (uint32_t)c->settings.timeouts.tls_ms);
+    } else {
+        pixi_link_drop(&c->link, PIXI_E_NOMEM);
     }
-    if (c->authorization.len)
-        hello.authorization = (const char *)c->authorization.bytes;
-    c->link.hears_out = true;
-    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
-        pixi_link_drop(&c->link, rc);
 }
 
 static void on_signal(struct pixi_signals *signals, int signal)
@@ -214,7 +241,9 @@ static int take_key(struct connect *c)
 
     if (c->sends_no_key)
         c->settings.key = NULL;
-    if (pixi_client_check(&c->settings, &f) != PIXI_OK) {
+    c->settings.endpoint_count = 1; /* no choosing here */
+    if (pixi_client_check(&c->settings, &f) != PIXI_OK ||
+        pixi_client_trust(&c->settings, NULL, &c->tls, &f) != PIXI_OK) {
         print_failure(c->app, &f);
         return f.exit_code;
     }
@@ -286,6 +315,7 @@ int cmd_connect(struct app *app, int argc, char **argv)
             exit_code = c.exit_code;
         clear(&c);
     }
+    pixi_tls_context_free(c.tls);
     pixi_settings_clear(&c.settings);
     return exit_code;
 }

@@ -126,11 +126,7 @@ static void on_lost(struct pixi_client *c, const struct pixi_failure *f, uint64_
 
 static void on_end(struct pixi_client *c, const struct pixi_failure *f)
 {
-    struct session *s = session_of(c);
-
-    session_end(s, f);
-    if (s->was_interrupted)
-        s->exit_code = 0; /* being told to end is how listening ends */
+    session_end(session_of(c), f);
 }
 
 static const struct pixi_client_handlers handlers = {
@@ -201,6 +197,8 @@ int cmd_listen(struct app *app, int argc, char **argv)
     exit_code = subscribe_all(&l);
     if (!exit_code)
         exit_code = session_run(&l.session);
+    if (l.session.was_interrupted)
+        exit_code = 0; /* being told to end is how listening ends */
     session_close(&l.session);
     pixi_buf_clear(&l.line);
     return exit_code;

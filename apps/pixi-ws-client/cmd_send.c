@@ -27,10 +27,19 @@ static struct send *send_of(struct pixi_client *c)
 
 static void print_stored(struct send *s, struct pixi_rpc_params *p)
 {
+    struct pixi_buf b = pixi_buf_init(1 << 20);
+    struct pixi_json_out w = pixi_json_out_init(&b);
+
     s->stored++;
-    if (s->session.app->is_json)
-        printf("{\"topic\":\"%s\",\"epoch\":\"%016llx\",\"offset\":%llu}\n", s->topic,
-               (unsigned long long)p->position.epoch, (unsigned long long)p->position.offset);
+    if (!s->session.app->is_json)
+        return;
+    pixi_json_open_object(&w);
+    pixi_json_name(&w, "topic");
+    pixi_json_text(&w, s->topic);
+    pixi_rpc_put_position(&w, p->position);
+    pixi_json_close_object(&w);
+    printf("%.*s\n", (int)b.len, (const char *)b.bytes);
+    pixi_buf_clear(&b);
 }
 
 static void finish_if_done(struct send *s)

@@ -115,14 +115,15 @@ int session_run(struct session *s)
 void session_finish(struct session *s, int exit_code)
 {
     s->exit_code = exit_code;
+    s->is_finished = true;
     pixi_client_close(&s->client);
 }
 
 void session_end(struct session *s, const struct pixi_failure *f)
 {
     s->is_over = true;
-    if (f->err == PIXI_OK || s->was_interrupted || s->exit_code)
-        return; /* it was asked to end, or has said why */
+    if (f->err == PIXI_OK || s->was_interrupted || s->is_finished)
+        return; /* it was asked to end, has done its work, or has said why not: how the link closes changes nothing */
     print_failure(s->app, f);
     s->exit_code = f->exit_code;
 }

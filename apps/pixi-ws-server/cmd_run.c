@@ -47,6 +47,9 @@ static int take_option(struct run *r, int got, char **argv)
     case 'l':
         pixi_server_settings_override(&r->settings, "listen", optarg, "--listen", &r->mistakes);
         return 0;
+    case 't':
+        pixi_server_settings_override(&r->settings, "tls.listen", optarg, "--tls-listen", &r->mistakes);
+        return 0;
     case 'k':
         pixi_server_settings_override(&r->settings, "keys_file", optarg, "--keys", &r->mistakes);
         return 0;
@@ -66,10 +69,15 @@ static int take_option(struct run *r, int got, char **argv)
 static int read_options(struct run *r, int argc, char **argv)
 {
     static const struct option rows[] = {
-        {"config", required_argument, NULL, 'c'},  {"listen", required_argument, NULL, 'l'},
-        {"keys", required_argument, NULL, 'k'},    {"insecure", no_argument, NULL, 'i'},
-        {"workers", required_argument, NULL, 'w'}, {"echo", no_argument, NULL, 'e'},
-        {"log", required_argument, NULL, 'L'},     {0},
+        {"config", required_argument, NULL, 'c'},
+        {"listen", required_argument, NULL, 'l'},
+        {"tls-listen", required_argument, NULL, 't'},
+        {"keys", required_argument, NULL, 'k'},
+        {"insecure", no_argument, NULL, 'i'},
+        {"workers", required_argument, NULL, 'w'},
+        {"echo", no_argument, NULL, 'e'},
+        {"log", required_argument, NULL, 'L'},
+        {0},
     };
     int got, rc;
 
@@ -86,7 +94,8 @@ static int read_options(struct run *r, int argc, char **argv)
 /* For conformance and speed tests, which send large messages; where settings say otherwise, they count. */
 static void widen_echo(struct pixi_server_settings *s)
 {
-    if (pixi_conf_is_set(&s->conf, "limits.message_bytes") || pixi_conf_is_set(&s->conf, "limits.queue_bytes"))
+    if (pixi_conf_is_set(&s->conf, "limits.message_bytes") ||
+        pixi_conf_is_set(&s->conf, "limits.queue_bytes"))
         return;
     s->limits.message_bytes = 64 << 20;
     s->limits.queue_bytes = 256 << 20;

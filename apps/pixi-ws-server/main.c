@@ -13,6 +13,7 @@ static void print_help(FILE *out)
           "       pixi-ws-server config check | show\n\n"
           "  --config FILE       settings; else config/pixi_ws_server.json, here or below /\n"
           "  --listen ADDR:PORT  where to listen; port 0 takes a free one; may be repeated\n"
+          "  --tls-listen ADDR:PORT  the same with TLS, by \"tls\" in the settings\n"
           "  --keys FILE         the API keys that may come in\n"
           "  --insecure          listen beyond this machine without TLS\n"
           "  --echo              no hub: send every message back as it came, any path, no key\n"

@@ -52,6 +52,7 @@ static void on_due(struct pixi_timer *t)
     fail_call(call, &f);
 }
 
+/* Where the link has no room, this call and those after it wait, so that they go in order. */
 static void send_call(struct pixi_client_call *call)
 {
     struct pixi_client *c = call->client;
@@ -59,7 +60,9 @@ static void send_call(struct pixi_client_call *call)
 
     if (rc == PIXI_OK) {
         call->is_sent = true;
-    } else if (rc != PIXI_E_WS_CLOSED && rc != PIXI_E_QUEUE) {
+    } else if (rc == PIXI_E_WS_CLOSED || rc == PIXI_E_QUEUE) {
+        c->is_full = true;
+    } else {
         struct pixi_failure f = pixi_failure_local(rc, call->what);
 
         fail_call(call, &f);
@@ -70,13 +73,11 @@ void pixi_client_flush_calls(struct pixi_client *c)
 {
     struct pixi_client_call *call, *next;
 
-    for (call = c->calls; call && c->state == PIXI_CLIENT_OPEN; call = next) {
+    c->is_full = false;
+    for (call = c->calls; call && c->state == PIXI_CLIENT_OPEN && !c->is_full; call = next) {
         next = call->next;
-        if (call->is_sent)
-            continue;
-        send_call(call);
-        if (next && next != c->calls && !call->is_sent)
-            break; /* full: the rest goes when the link has drained */
+        if (!call->is_sent)
+            send_call(call);
     }
 }
 
@@ -86,7 +87,8 @@ void pixi_client_unsend_calls(struct pixi_client *c, const struct pixi_failure *
     bool is_objection = f->exit_code == PIXI_EXIT_PROTOCOL;
     struct pixi_client_call *call, *next;
 
-    for (call = c->calls; call; call = next) {
+    /* an answer may close the client, which ends all other calls: then `next` is gone */
+    for (call = c->calls; call && c->state == PIXI_CLIENT_WAITING; call = next) {
         next = call->next;
         if (call->is_sent && (call->resend == PIXI_CLIENT_ONCE || is_objection))
             fail_call(call, f);
@@ -167,7 +169,7 @@ int pixi_client_end(struct pixi_client *c, struct pixi_json_out *w, enum pixi_cl
     c->calls_end = &call->next;
     c->call_count++;
     pixi_loop_set_timer(c->loop, &call->timer, timeout_ms);
-    if (c->state == PIXI_CLIENT_OPEN)
+    if (c->state == PIXI_CLIENT_OPEN && !c->is_full)
         send_call(call);
     return PIXI_OK;
 }

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { HEAD_MAX = 16384, FRAME_SPARE = 4096, DIALLED_FIELDS = 64 };
+/* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time. */
+enum { HEAD_MAX = 16384, FRAME_SPARE = 4096, ENVELOPE_MAX = 8192, DIALLED_FIELDS = 64 };
 
 #define OF(member, ptr) ((struct pixi_client *)((char *)(ptr)-offsetof(struct pixi_client, member)))
 
@@ -98,7 +99,7 @@ static void on_subscribe_answer(struct pixi_client *c, void *ctx, const struct p
 
 static void put_since(struct pixi_json_out *w, const struct pixi_client_sub *s)
 {
-    if (!s->position_count)
+    if (!s->position_count || *s->filter == '$') /* neither `$share` nor `$` topics take one */
         return;
     pixi_json_name(w, "since");
     pixi_json_open_array(w);
@@ -312,6 +313,7 @@ static void on_open(struct pixi_link *k, struct pixi_cur protocol)
     c->was_open = true;
     c->attempt = 0;
     c->has_failure = false;
+    c->is_full = false;
     for (s = c->subs; s; s = next) {
         next = s->next;
         send_subscribe(c, s);
@@ -342,12 +344,29 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
     if (c->state == PIXI_CLIENT_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) && e->is_ours)
         c->failure = (struct pixi_failure){.err = PIXI_OK};
     else if (e->err != PIXI_E_WS_STATUS)
-        c->failure =
-            pixi_failure_end(&at, e, c->state >= PIXI_CLIENT_OPEN && k->was_open, k->reader.fault.offset);
+        c->failure = pixi_failure_end(&at, e, k);
     lost(c);
 }
 
+static void say_hello(struct pixi_client *c)
+{
+    struct pixi_ws_hello hello = {
+        .host = endpoint(c)->authority, .path = endpoint(c)->target, .protocols = "pixi.v1"};
+    int rc;
+
+    if (c->settings->key)
+        hello.authorization = (const char *)c->authorization.bytes;
+    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
+        pixi_link_drop(&c->link, rc);
+}
+
+static void on_secured(struct pixi_link *k)
+{
+    say_hello(OF(link, k));
+}
+
 static const struct pixi_link_handlers link_handlers = {
+    .on_secured = on_secured,
     .on_refused = on_refused,
     .on_open = on_open,
     .on_message = on_message,
@@ -359,9 +378,7 @@ static void on_dialled(struct pixi_dial *d, int err)
 {
     struct pixi_client *c = OF(dial, d);
     struct pixi_failure_at at = failure_at(c);
-    struct pixi_ws_hello hello = {
-        .host = endpoint(c)->authority, .path = endpoint(c)->target, .protocols = "pixi.v1"};
-    int rc;
+    struct pixi_tls *tls;
 
     if (err != PIXI_OK) {
         c->failure = pixi_failure_dial(err, &at, d->text);
@@ -369,10 +386,15 @@ static void on_dialled(struct pixi_dial *d, int err)
         return;
     }
     c->state = PIXI_CLIENT_OPENING;
-    if (c->settings->key)
-        hello.authorization = (const char *)c->authorization.bytes;
-    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
-        pixi_link_drop(&c->link, rc);
+    if (!endpoint(c)->is_tls) {
+        say_hello(c);
+        return;
+    }
+    tls = pixi_settings_tls(c->settings, c->tls, endpoint(c)->host);
+    if (tls)
+        pixi_link_secure(&c->link, tls, (uint32_t)c->settings->timeouts.tls_ms);
+    else
+        pixi_link_drop(&c->link, PIXI_E_NOMEM);
 }
 
 static void start_dial(struct pixi_client *c)
@@ -399,16 +421,8 @@ int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f)
         const struct pixi_url *u = &s->endpoints[i];
 
         *f = (struct pixi_failure){
-            .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings"};
-        if (u->is_tls) {
-            f->exit_code = PIXI_EXIT_TLS;
-            f->layer = "tls";
-            snprintf(f->cause, sizeof f->cause, "wss://%s: this version has no TLS yet", u->authority);
-            snprintf(f->fix, sizeof f->fix,
-                     "use ws:// on this machine, or a TLS proxy such as stunnel in front");
-            return PIXI_E_SETTINGS;
-        }
-        if (s->key && !s->allow_plaintext && !pixi_url_is_loopback(u)) {
+            .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings", .is_final = true};
+        if (!u->is_tls && s->key && !s->allow_plaintext && !pixi_url_is_loopback(u)) {
             snprintf(f->cause, sizeof f->cause, "ws://%s would carry the API key across the network in clear",
                      u->authority);
             snprintf(
@@ -426,7 +440,7 @@ void pixi_client_init(struct pixi_client *c, struct pixi_loop *l, const struct p
     *c = (struct pixi_client){.loop = l, .settings = s, .handlers = h, .ctx = ctx, .flags = flags};
     c->limits = (struct pixi_link_limits){
         .http = {.head_bytes = HEAD_MAX, .field_count = DIALLED_FIELDS},
-        .message_bytes = s->limits.message_bytes,
+        .message_bytes = s->limits.message_bytes + ENVELOPE_MAX,
         .queue_bytes = s->limits.queue_bytes,
         .handshake_ms = (uint32_t)s->timeouts.upgrade_ms,
         .close_ms = (uint32_t)s->timeouts.close_ms,
@@ -440,10 +454,53 @@ void pixi_client_init(struct pixi_client *c, struct pixi_loop *l, const struct p
     pixi_link_init(&c->link, l, PIXI_CLIENT, &link_handlers, &c->limits);
 }
 
+static bool needs_tls(const struct pixi_settings *s)
+{
+    for (size_t i = 0; i < s->endpoint_count; i++)
+        if (s->endpoints[i].is_tls)
+            return true;
+    return false;
+}
+
+int pixi_client_trust(const struct pixi_settings *s, const char *key_log_file, struct pixi_tls_context **out,
+                      struct pixi_failure *f)
+{
+    struct pixi_tls_options options = {.role = PIXI_CLIENT,
+                                       .ca_file = s->tls_files.ca_file,
+                                       .cert_file = s->tls_files.cert_file,
+                                       .key_file = s->tls_files.key_file,
+                                       .min_version = (enum pixi_tls_version)s->tls.min_version,
+                                       .key_log_file = key_log_file};
+    struct pixi_buf problem = pixi_buf_init(4096);
+    int rc = needs_tls(s) ? pixi_tls_context_new(&options, out, &problem) : PIXI_OK;
+
+    if (rc != PIXI_OK) {
+        *f = (struct pixi_failure){
+            .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings", .is_final = true};
+        snprintf(f->cause, sizeof f->cause, "%.*s", (int)problem.len,
+                 problem.len ? (const char *)problem.bytes : "");
+        snprintf(f->fix, sizeof f->fix, "correct \"tls\" in the settings, or the file that it names");
+    }
+    pixi_buf_clear(&problem);
+    return rc;
+}
+
+struct pixi_tls *pixi_settings_tls(const struct pixi_settings *s, struct pixi_tls_context *context,
+                                   const char *host)
+{
+    struct pixi_tls_peer peer = {.name = s->tls.server_name ? s->tls.server_name : host,
+                                 .pins = s->pins,
+                                 .pin_count = s->tls.pin_sha256.count};
+
+    return pixi_tls_new(context, &peer);
+}
+
 int pixi_client_start(struct pixi_client *c, struct pixi_failure *f)
 {
     int rc = pixi_client_check(c->settings, f);
 
+    if (rc == PIXI_OK)
+        rc = pixi_client_trust(c->settings, NULL, &c->tls, f);
     if (rc != PIXI_OK)
         return rc;
     if (c->settings->key) {
@@ -505,5 +562,6 @@ void pixi_client_clear(struct pixi_client *c)
     if (c->authorization.bytes)
         explicit_bzero(c->authorization.bytes, c->authorization.cap);
     pixi_buf_clear(&c->authorization);
+    pixi_tls_context_free(c->tls);
     pixi_buf_clear(&c->frame);
 }

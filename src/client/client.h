@@ -80,6 +80,7 @@ struct pixi_client {
     struct pixi_link link;
     struct pixi_link_limits limits;
     struct pixi_dial dial;
+    struct pixi_tls_context *tls; /* NULL where no endpoint is wss:// */
     struct pixi_timer retry;
     struct pixi_buf authorization, frame;
     struct pixi_client_sub *subs;
@@ -91,6 +92,7 @@ struct pixi_client {
     size_t endpoint;        /* which of settings->endpoints */
     uint64_t going_away_ms; /* as the server asked */
     bool is_going_away, was_open, has_failure;
+    bool is_full;                /* the link had no room for a call: those that follow wait as well */
     struct pixi_failure failure; /* of the connection that just ended */
 };
 
@@ -103,11 +105,20 @@ void pixi_client_init(struct pixi_client *c, struct pixi_loop *l, const struct p
 void pixi_client_clear(struct pixi_client *c);
 
 /* pixi_client_check -- may these settings be tried at all?
- *   PIXI_OK | PIXI_E_SETTINGS (f says why: TLS is not built yet, a key over ws:// to another machine) */
+ *   PIXI_OK | PIXI_E_SETTINGS (f says why: a key over ws:// to another machine) */
 int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f);
 
+/* pixi_client_trust -- the TLS context that the settings ask for; *out stays NULL where no endpoint is wss://.
+ *   PIXI_OK (free with pixi_tls_context_free) | PIXI_E_SETTINGS | PIXI_E_NOMEM (f says why) */
+int pixi_client_trust(const struct pixi_settings *s, const char *key_log_file, struct pixi_tls_context **out,
+                      struct pixi_failure *f);
+
+/* pixi_settings_tls -- TLS for one connection to host. NULL: out of memory. */
+struct pixi_tls *pixi_settings_tls(const struct pixi_settings *s, struct pixi_tls_context *context,
+                                   const char *host);
+
 /* pixi_client_start -- connect. on_connect or on_end follows.
- *   PIXI_OK | PIXI_E_SETTINGS (f says why: TLS is not built yet, a key over ws:// to another machine) */
+ *   PIXI_OK | PIXI_E_SETTINGS (f says why: a key over ws:// to another machine) */
 int pixi_client_start(struct pixi_client *c, struct pixi_failure *f);
 
 /* pixi_client_subscribe -- from now on and on every connection. filter is copied.   PIXI_OK | PIXI_E_NOMEM */

@@ -1,22 +1,59 @@
 #include "client/failure.h"
 #include "base/json.h"
+#include "base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdarg.h>
 
+/* Bytes of the character at text, 0 when it is none. */
+static size_t char_len(const char *text)
+{
+    for (size_t len = 1; len <= 4 && text[len - 1]; len++)
+        if (pixi_utf8_is_valid((const uint8_t *)text, len))
+            return len;
+    return 0;
+}
+
+/* C0, DEL, and C1 (which UTF-8 writes as C2 80 .. C2 9F). */
+static bool is_control(const char *text)
+{
+    uint8_t first = (uint8_t)text[0], second = (uint8_t)text[1];
+
+    return first < 0x20 || first == 0x7f || (first == 0xc2 && second < 0xa0);
+}
+
+void pixi_failure_escape(const char *text, char *out, size_t size)
+{
+    char *end = out + size - 1;
+
+    while (*text) {
+        size_t len = char_len(text);
+        bool is_shown = len && !is_control(text);
+
+        if ((size_t)(end - out) < (is_shown ? len : 4))
+            break;
+        if (is_shown)
+            memcpy(out, text, len);
+        else
+            snprintf(out, 5, "\\x%02x", (uint8_t)text[len > 1 ? len - 1 : 0]);
+        out += is_shown ? len : 4;
+        text += len ? len : 1;
+    }
+    *out = 0;
+}
+
+/* What a peer said is in it: it must not write to the terminal. */
 static void say(char out[PIXI_FAILURE_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void say(char out[PIXI_FAILURE_TEXT], const char *format, ...)
 {
+    char raw[PIXI_FAILURE_TEXT];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(out, PIXI_FAILURE_TEXT, format, args);
+    vsnprintf(raw, sizeof raw, format, args);
     va_end(args);
-    /* what a peer said is in it: it must not write to the terminal */
-    for (char *p = out; *p; p++)
-        if ((unsigned char)*p < 0x20 || *p == 0x7f)
-            *p = ' ';
+    pixi_failure_escape(raw, out, PIXI_FAILURE_TEXT);
 }
 
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text)
@@ -146,6 +183,45 @@ struct end_row {
     const char *cause, *fix;
 };
 
+static const struct end_row during_tls[] = {
+    {PIXI_E_TIMEOUT, PIXI_EXIT_TIMEOUT, "tls", false,
+     "took the connection but did not answer the TLS handshake in time",
+     "check that a TLS server listens there; a plain ws:// port may wait for ever"},
+    {PIXI_E_WS_NO_CLOSE, PIXI_EXIT_TLS, "tls", false, "closed the connection during the TLS handshake",
+     "check that a TLS server listens there; a plain ws:// port closes when it hears wss://"},
+    {PIXI_E_RESET, PIXI_EXIT_TLS, "tls", false, "cut the connection during the TLS handshake",
+     "check that a TLS server listens there"},
+    {0, PIXI_EXIT_TLS, "tls", true, "TLS failed", "see the message"},
+};
+
+/* What to do about it is in the words that say what is wrong: tls.c. */
+static const char *tls_fix(const char *problem)
+{
+    static const struct {
+        const char *part, *fix;
+    } rows[] = {
+        {"expired",
+         "the server's operator must renew the certificate; if it was renewed, check this machine's clock"},
+        {"not valid before", "check this machine's clock, or wait"},
+        {"self-signed",
+         "put the certificate into a file and name it as tls.ca_file, if you know it to be the right one"},
+        {"issuer is not trusted", "name the file with the issuer's certificate as tls.ca_file"},
+        {"another name", "use one of the names in the certificate in \"url\", or set tls.server_name"},
+        {"not TLS at all", "use ws:// in \"url\", or the port on which the server speaks TLS"},
+        {"too old", "the server must offer TLS 1.2 or newer (tls.min_version)"},
+        {"version", "set tls.min_version to what the server offers, if that is acceptable"},
+        {"client certificate", "set tls.cert_file and tls.key_file to a certificate that the server accepts"},
+        {"this side's certificate",
+         "set tls.cert_file and tls.key_file to a certificate that the server accepts"},
+        {"pin_sha256", "if the server's key was changed on purpose, put the new one into tls.pin_sha256"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strstr(problem, rows[i].part))
+            return rows[i].fix;
+    return "check the server's TLS settings; `pixi-ws-client verify` shows what was agreed";
+}
+
 static const struct end_row during_upgrade[] = {
     {PIXI_E_TIMEOUT, PIXI_EXIT_TIMEOUT, "upgrade", false,
      "took the connection but did not answer the upgrade in time",
@@ -162,9 +238,10 @@ static const struct end_row during_upgrade[] = {
 };
 
 static const struct end_row when_open[] = {
-    {PIXI_E_RESET, PIXI_EXIT_CLOSED, "connection", false, "connection lost",
+    {PIXI_E_RESET, PIXI_EXIT_CLOSED, "connection", false, "connection lost (1006)",
      "check the server's log and the network between; trying again may help"},
-    {PIXI_E_WS_NO_CLOSE, PIXI_EXIT_CLOSED, "connection", false, "the server went away without a close frame",
+    {PIXI_E_WS_NO_CLOSE, PIXI_EXIT_CLOSED, "connection", false,
+     "the server went away without a close frame (1006)",
      "check the server's log: it, or a proxy between, ended the connection"},
     {PIXI_E_WS_PONG, PIXI_EXIT_CLOSED, "connection", false, "the server answers no pings any more",
      "check the network between; the server may be gone or frozen"},
@@ -173,6 +250,7 @@ static const struct end_row when_open[] = {
     {PIXI_E_QUEUE, PIXI_EXIT_CLOSED, "connection", false, "the server does not read what it is sent",
      "check the server's load"},
     {PIXI_E_NOMEM, PIXI_EXIT_INTERNAL, "internal", true, "out of memory", "free memory on this machine"},
+    {PIXI_E_TLS, PIXI_EXIT_TLS, "tls", false, "TLS failed", "see the message"},
     {0, PIXI_EXIT_PROTOCOL, "protocol", true, "the server broke the protocol",
      "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks"},
 };
@@ -225,10 +303,15 @@ static void fill_closed(struct pixi_failure *f, const struct pixi_link_end *end)
     say(f->fix, "%s", row->fix);
 }
 
-struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const struct pixi_link_end *end,
-                                     bool was_open, uint64_t offset)
+static const struct end_row *row_of(const struct pixi_link_end *end, const struct pixi_link *k)
 {
-    const struct end_row *row = find_row(was_open ? when_open : during_upgrade, end->err);
+    return find_row(k->was_open ? when_open : k->is_to_secure ? during_tls : during_upgrade, end->err);
+}
+
+struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const struct pixi_link_end *end,
+                                     const struct pixi_link *k)
+{
+    const struct end_row *row = row_of(end, k);
     struct pixi_failure f = {.err = end->err, .exit_code = row->exit_code, .layer = row->layer};
 
     f.is_final = row->is_final;
@@ -238,15 +321,17 @@ struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const str
     }
     if (end->err == PIXI_E_RESET && end->sys_errno)
         say(f.cause, "%s:%u: %s: %s", at->host, at->port, row->cause, strerror(end->sys_errno));
+    else if (end->err == PIXI_E_TLS)
+        say(f.cause, "%s:%u: %s", at->host, at->port, end->problem);
     else if (row->err)
         say(f.cause, "%s:%u: %s", at->host, at->port, row->cause);
-    else if (was_open)
+    else if (k->was_open)
         say(f.cause, "%s:%u: %s: %s at byte %llu (%s)", at->host, at->port, row->cause,
-            pixi_err_text(end->err), (unsigned long long)offset, pixi_err_clause(end->err));
+            pixi_err_text(end->err), (unsigned long long)k->reader.fault.offset, pixi_err_clause(end->err));
     else
         say(f.cause, "%s:%u: %s: %s (%s)", at->host, at->port, row->cause, pixi_err_text(end->err),
             pixi_err_clause(end->err));
-    say(f.fix, "%s", row->fix);
+    say(f.fix, "%s", end->err == PIXI_E_TLS ? tls_fix(end->problem) : row->fix);
     return f;
 }
 

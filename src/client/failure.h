@@ -43,6 +43,10 @@ struct pixi_failure_at {
     const char *key_from; /* where the key came from; NULL: no key */
 };
 
+/* pixi_failure_escape -- text that a peer may have had a hand in, as it may be printed: control characters, and bytes
+ * that are not UTF-8, as \xHH; what does not fit into size is left out. */
+void pixi_failure_escape(const char *text, char *out, size_t size);
+
 /* pixi_failure_dial -- name or TCP: text is pixi_dial's. */
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text);
 
@@ -50,9 +54,9 @@ struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at,
 struct pixi_failure pixi_failure_refused(const struct pixi_failure_at *at, const struct pixi_http_head *head,
                                          struct pixi_cur body);
 
-/* pixi_failure_end -- a link ended. was_open: after the upgrade. offset: of a protocol error, bytes. */
+/* pixi_failure_end -- a link ended as its on_close says. */
 struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const struct pixi_link_end *end,
-                                     bool was_open, uint64_t offset);
+                                     const struct pixi_link *link);
 
 /* pixi_failure_call -- a call was answered with an error, or not at all. detail: the server's words, may be empty. */
 struct pixi_failure pixi_failure_call(int err, const char *what, struct pixi_cur detail);

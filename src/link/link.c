@@ -1,7 +1,7 @@
 #include "link/link.h"
 #include "base/base64.h"
 
-#include <errno.h>
+#include <stdio.h>
 #include <sys/random.h>
 
 #define OF(member, ptr) ((struct pixi_link *)((char *)(ptr)-offsetof(struct pixi_link, member)))
@@ -24,6 +24,8 @@ static void set_end(struct pixi_link *k, int err, uint16_t code, struct pixi_cur
         return;
     k->is_end_known = true;
     k->end = (struct pixi_link_end){.err = err, .code = code, .is_ours = is_ours};
+    if (err == PIXI_E_TLS && k->tcp.tls)
+        snprintf(k->end.problem, sizeof k->end.problem, "%s", pixi_tls_problem(k->tcp.tls));
     if (len)
         memcpy(k->end.reason, reason.p, len);
 }
@@ -110,13 +112,14 @@ static int put_frame(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint
     return rc;
 }
 
-static int check_room(const struct pixi_link *k, size_t len)
+static int check_room(struct pixi_link *k, size_t len)
 {
     if (k->state != PIXI_LINK_OPEN)
         return PIXI_E_WS_CLOSED;
-    if (k->limits->queue_bytes - len < pixi_link_waiting(k) || len > k->limits->queue_bytes)
-        return PIXI_E_QUEUE;
-    return PIXI_OK;
+    if (k->limits->queue_bytes - len >= pixi_link_waiting(k) && len <= k->limits->queue_bytes)
+        return PIXI_OK;
+    pixi_link_want_drained(k);
+    return PIXI_E_QUEUE;
 }
 
 int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t *bytes, size_t len)
@@ -166,7 +169,7 @@ void pixi_link_fail(struct pixi_link *k, int err)
 {
     if (k->state == PIXI_LINK_CLOSED || k->state == PIXI_LINK_LINGER)
         return;
-    if (k->state == PIXI_LINK_HANDSHAKE) {
+    if (k->state == PIXI_LINK_HANDSHAKE || k->state == PIXI_LINK_SECURING) {
         pixi_link_drop(k, err);
         return;
     }
@@ -378,11 +381,26 @@ static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
     struct pixi_link *k = OF(tcp, t);
 
     k->heard_ms = k->loop->now_ms;
+    if (k->is_pinged && k->state == PIXI_LINK_OPEN)
+        pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms); /* not the rest of pong_ms */
     k->is_pinged = false;
     if (k->state == PIXI_LINK_HANDSHAKE)
         on_handshake_bytes(k, bytes, len);
     else if (k->state != PIXI_LINK_LINGER)
         read_frames(k, bytes, len);
+}
+
+static void on_secure(struct pixi_tcp *t, int err)
+{
+    struct pixi_link *k = OF(tcp, t);
+
+    if (err != PIXI_OK) {
+        set_error(k, err, true);
+        finish(k);
+    } else if (k->role == PIXI_CLIENT) {
+        k->is_to_secure = false;
+        k->handlers->on_secured(k);
+    }
 }
 
 static void on_end(struct pixi_tcp *t, int err)
@@ -411,7 +429,12 @@ static void on_connect(struct pixi_tcp *t, int err)
 }
 
 const struct pixi_tcp_handlers pixi_link_tcp = {
-    .on_connect = on_connect, .on_bytes = on_bytes, .on_end = on_end, .on_drained = on_drained};
+
+    .on_connect = on_connect,
+    .on_secure = on_secure,
+    .on_bytes = on_bytes,
+    .on_end = on_end,
+    .on_drained = on_drained};
 
 static void keep_alive(struct pixi_link *k)
 {
@@ -440,6 +463,7 @@ static void on_due(struct pixi_timer *timer)
         else
             pixi_link_drop(k, PIXI_E_TIMEOUT);
         break;
+    case PIXI_LINK_SECURING:
     case PIXI_LINK_CLOSE_SENT: pixi_link_drop(k, PIXI_E_TIMEOUT); break;
     case PIXI_LINK_LINGER: finish(k); break;
     case PIXI_LINK_CLOSED: break;
@@ -473,6 +497,15 @@ int pixi_link_serve(struct pixi_link *k, int fd)
     if (rc == PIXI_OK)
         start(k);
     return rc;
+}
+
+void pixi_link_secure(struct pixi_link *k, struct pixi_tls *tls, uint32_t timeout_ms)
+{
+    start(k);
+    k->state = PIXI_LINK_SECURING;
+    k->is_to_secure = true;
+    pixi_loop_set_timer(k->loop, &k->timer, timeout_ms);
+    pixi_tcp_secure(&k->tcp, tls);
 }
 
 int pixi_link_hello(struct pixi_link *k, const struct pixi_ws_hello *hello)

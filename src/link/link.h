@@ -14,11 +14,14 @@ struct pixi_link;
 
 enum pixi_link_state {
     PIXI_LINK_CLOSED,    /* not yet, or no more */
+    PIXI_LINK_SECURING,  /* client: the TLS handshake is under way */
     PIXI_LINK_HANDSHAKE, /* the opening handshake is under way */
     PIXI_LINK_OPEN,
     PIXI_LINK_CLOSE_SENT, /* we said close, the peer has not */
     PIXI_LINK_LINGER,     /* all is said: waiting for the end of the TCP connection */
 };
+
+enum { PIXI_LINK_PROBLEM = 256 };
 
 /* How a link ended. */
 struct pixi_link_end {
@@ -29,6 +32,7 @@ struct pixi_link_end {
     bool is_ours; /* we closed, or failed the connection, first */
     unsigned status;                     /* with PIXI_E_WS_STATUS: the HTTP status */
     char reason[PIXI_WS_REASON_MAX + 1]; /* the peer's, UTF-8 */
+    char problem[PIXI_LINK_PROBLEM];     /* with PIXI_E_TLS: what is wrong, in words */
 };
 
 struct pixi_link_handlers {
@@ -37,6 +41,8 @@ struct pixi_link_handlers {
      * and rc says why. Both are gone after return. */
     void (*on_request)(struct pixi_link *, const struct pixi_http_head *head, int rc,
                        const struct pixi_ws_request *r);
+    /* Client only, after pixi_link_secure: TLS stands (k->tcp.tls tells what was agreed); pixi_link_hello is due. */
+    void (*on_secured)(struct pixi_link *);
     /* Client only, may be NULL. The server answered something else than 101; body holds what of it came with the
      * head. on_close follows with PIXI_E_WS_STATUS. */
     void (*on_refused)(struct pixi_link *, const struct pixi_http_head *head, struct pixi_cur body);
@@ -46,7 +52,8 @@ struct pixi_link_handlers {
     void (*on_message)(struct pixi_link *, enum pixi_ws_opcode type, uint8_t *bytes, size_t len);
     /* May be NULL: a ping (already answered) or a pong came. */
     void (*on_control)(struct pixi_link *, enum pixi_ws_event_type type, const uint8_t *bytes, size_t len);
-    /* May be NULL: what did not fit into the system's buffers at once has all left. */
+    /* May be NULL: what did not fit into the system's buffers at once has all left; or all has left after a send was
+     * answered with PIXI_E_QUEUE, or after pixi_link_want_drained. */
     void (*on_drained)(struct pixi_link *);
     /* Once, the last call for this link, from the loop itself: the link may be freed or used anew. */
     void (*on_close)(struct pixi_link *, const struct pixi_link_end *end);
@@ -80,6 +87,7 @@ struct pixi_link {
     bool is_pinged;    /* a keepalive ping is out */
     bool is_end_known; /* end was written: the first reason is the one told */
     bool was_open;
+    bool is_to_secure; /* TLS was asked for and does not stand yet */
     bool hears_out;    /* hand on messages that come after our close, until the peer's; set by the owner */
     uint64_t heard_ms; /* when the last byte came */
     uint8_t entropy[PIXI_LINK_ENTROPY];
@@ -95,6 +103,11 @@ void pixi_link_init(struct pixi_link *k, struct pixi_loop *l, enum pixi_role rol
 
 /* pixi_link_serve -- the server's side of an accepted socket; takes fd.   PIXI_OK | PIXI_E_SYS (fd is closed) */
 int pixi_link_serve(struct pixi_link *k, int fd);
+
+/* pixi_link_secure -- the client's side, when k->tcp is open: TLS first, for at most timeout_ms. Takes tls. on_secured
+ * follows, or on_close (PIXI_E_TLS, PIXI_E_TIMEOUT, ...) with k->is_to_secure
+ * still set. */
+void pixi_link_secure(struct pixi_link *k, struct pixi_tls *tls, uint32_t timeout_ms);
 
 /* pixi_link_hello -- the client's side, when k->tcp is open: sends the request. hello->key is made here; its other
  * strings are borrowed until on_open or on_close.   PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS (no randomness) |
@@ -126,6 +139,12 @@ int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len);
 static inline size_t pixi_link_waiting(const struct pixi_link *k)
 {
     return pixi_tcp_waiting(&k->tcp);
+}
+
+/* pixi_link_want_drained -- on_drained when what waits now has left: for whoever stops because much waits. */
+static inline void pixi_link_want_drained(struct pixi_link *k)
+{
+    k->tcp.wants_drained = true;
 }
 
 /* pixi_link_close -- start the closing handshake after what is queued; reason may be NULL. During the opening

@@ -23,7 +23,8 @@ int pixi_addr_parse(const char *text, struct pixi_addr *out)
 {
     const char *colon = strrchr(text, ':'), *rest = "?";
     char host[64];
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM}, *found;
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found;
     size_t len;
     int port = colon ? parse_port(colon + 1, &rest) : -1;
 
@@ -31,6 +32,7 @@ int pixi_addr_parse(const char *text, struct pixi_addr *out)
         return PIXI_E_NAME;
     len = (size_t)(colon - text);
     if (len > 1 && text[0] == '[' && text[len - 1] == ']') {
+        hints.ai_family = AF_INET6;
         text++;
         len -= 2;
     } else if (memchr(text, ':', len)) {
@@ -40,7 +42,7 @@ int pixi_addr_parse(const char *text, struct pixi_addr *out)
         return PIXI_E_NAME;
     memcpy(host, text, len);
     host[len] = 0;
-    if (!*host || strcmp(host, "localhost") == 0)
+    if (hints.ai_family == AF_INET && (!*host || strcmp(host, "localhost") == 0))
         strcpy(host, "127.0.0.1");
     if (getaddrinfo(host, NULL, &hints, &found) != 0)
         return PIXI_E_NAME;

@@ -44,12 +44,51 @@ static void broke(struct pixi_tcp *t, int sys_errno)
     end(t, PIXI_E_RESET);
 }
 
-/* Sends what is queued; false when the connection broke. */
-static bool push(struct pixi_tcp *t)
+/* Encrypts what is queued, so much at a time. false: there is nothing to be sent, or TLS failed, which reading tells. */
+static bool seal(struct pixi_tcp *t)
+{
+    struct iovec iov[PIXI_OUT_PIECES];
+    struct pixi_cur sealed = pixi_tls_out(t->tls);
+    int count = 0;
+
+    if (t->is_secured && pixi_cur_left(&sealed) == 0)
+        count = pixi_out_iov(&t->out, iov, PIXI_OUT_PIECES);
+    for (int i = 0; i < count; i++) {
+        if (pixi_tls_write(t->tls, iov[i].iov_base, iov[i].iov_len) != PIXI_OK)
+            return false;
+        pixi_out_drop(&t->out, &t->loop->pool, iov[i].iov_len);
+    }
+    if (t->is_secured && t->is_shut && !t->out.len && !t->is_closing_sent) {
+        t->is_closing_sent = true;
+        pixi_tls_finish(t->tls);
+    }
+    sealed = pixi_tls_out(t->tls);
+    return pixi_cur_left(&sealed) > 0;
+}
+
+static bool push_sealed(struct pixi_tcp *t)
+{
+    while (!t->was_blocked && seal(t)) {
+        struct pixi_cur sealed = pixi_tls_out(t->tls);
+        ssize_t n = send(t->watch.fd, sealed.p, pixi_cur_left(&sealed), MSG_NOSIGNAL);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK)
+            return false;
+        t->was_blocked = n < (ssize_t)pixi_cur_left(&sealed);
+        if (n > 0) {
+            t->sent += (uint64_t)n;
+            pixi_tls_sent(t->tls, (size_t)n);
+        }
+    }
+    return true;
+}
+
+static bool push_clear(struct pixi_tcp *t)
 {
     struct iovec iov[PIXI_OUT_PIECES];
 
-    t->was_blocked = false;
     while (t->out.len) {
         struct msghdr m = {.msg_iov = iov};
         size_t offered = 0;
@@ -72,21 +111,89 @@ static bool push(struct pixi_tcp *t)
             break;
         }
     }
-    if (!t->out.len && t->is_shut)
+    return true;
+}
+
+/* Sends what is queued; false when the connection broke. */
+static bool push(struct pixi_tcp *t)
+{
+    t->was_blocked = false;
+    if (!(t->tls ? push_sealed(t) : push_clear(t)))
+        return false;
+    if (t->is_shut && pixi_tcp_waiting(t) == 0)
         shutdown(t->watch.fd, SHUT_WR);
     return true;
 }
 
+static void fail_tls(struct pixi_tcp *t)
+{
+    push(t); /* the alert that tells the peer */
+    if (t->is_secured || !t->handlers->on_secure) {
+        end(t, PIXI_E_TLS);
+        return;
+    }
+    t->state = PIXI_TCP_BROKEN;
+    pixi_loop_unwatch(t->loop, &t->watch);
+    t->handlers->on_secure(t, PIXI_E_TLS);
+}
+
+/* false: not yet, or not any more. */
+static bool is_secure_now(struct pixi_tcp *t)
+{
+    int rc;
+
+    if (t->is_secured)
+        return true;
+    rc = pixi_tls_handshake(t->tls);
+    pixi_loop_defer(t->loop, &t->flush);
+    if (rc < 0)
+        fail_tls(t);
+    if (rc != PIXI_OK)
+        return false;
+    t->is_secured = true;
+    if (t->handlers->on_secure)
+        t->handlers->on_secure(t, PIXI_OK);
+    return t->state == PIXI_TCP_OPEN;
+}
+
+/* Hands on what can be decrypted. Stops where the owner pauses: what is left is read when it goes on. */
+static void read_sealed(struct pixi_tcp *t)
+{
+    size_t len;
+    int rc = PIXI_OK;
+
+    t->has_unread = false;
+    if (!is_secure_now(t))
+        return;
+    while (t->state == PIXI_TCP_OPEN && !t->is_paused && !t->is_ended) {
+        rc = pixi_tls_read(t->tls, t->loop->rx, PIXI_RX_LEN, &len);
+        if (rc != PIXI_OK)
+            break;
+        t->handlers->on_bytes(t, t->loop->rx, len);
+    }
+    if (t->state != PIXI_TCP_OPEN)
+        return;
+    t->has_unread = rc == PIXI_OK;
+    pixi_loop_defer(t->loop, &t->flush); /* a key update or a ticket may want an answer */
+    if (rc == PIXI_E_TLS_END)
+        end(t, PIXI_OK);
+    else if (rc < 0)
+        fail_tls(t);
+}
+
 static void drain(struct pixi_tcp *t)
 {
-    bool was_blocked = t->was_blocked;
+    bool is_awaited = t->was_blocked || t->wants_drained;
 
     if (!push(t)) {
         broke(t, errno);
         return;
     }
     want(t);
-    if (was_blocked && !t->was_blocked && t->handlers->on_drained)
+    if (!is_awaited || t->was_blocked)
+        return;
+    t->wants_drained = false;
+    if (t->handlers->on_drained)
         t->handlers->on_drained(t);
 }
 
@@ -94,7 +201,9 @@ static void flush(struct pixi_task *task)
 {
     struct pixi_tcp *t = OF(flush, task);
 
-    if (t->state == PIXI_TCP_OPEN)
+    if (t->state == PIXI_TCP_OPEN && t->has_unread)
+        read_sealed(t);
+    if (t->state == PIXI_TCP_OPEN && !t->was_blocked) /* blocked: the system tells when there is room */
         drain(t);
 }
 
@@ -121,7 +230,12 @@ static void read_some(struct pixi_tcp *t)
 
     if (n > 0) {
         t->received += (uint64_t)n;
-        t->handlers->on_bytes(t, t->loop->rx, (size_t)n);
+        if (!t->tls)
+            t->handlers->on_bytes(t, t->loop->rx, (size_t)n);
+        else if (pixi_tls_feed(t->tls, t->loop->rx, (size_t)n) == PIXI_OK)
+            read_sealed(t);
+        else
+            broke(t, ENOMEM);
     } else if (n == 0) {
         end(t, PIXI_OK);
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {
@@ -132,7 +246,7 @@ static void read_some(struct pixi_tcp *t)
 /* Both have finished: what the system still tells is no loss. */
 static bool is_over(const struct pixi_tcp *t)
 {
-    return t->is_ended && t->is_shut && !t->out.len;
+    return t->is_ended && t->is_shut && pixi_tcp_waiting(t) == 0;
 }
 
 static void on_ready(struct pixi_watch *w, uint32_t events)
@@ -161,12 +275,11 @@ static void start(struct pixi_tcp *t, struct pixi_loop *l, const struct pixi_tcp
 {
     int one = 1;
 
-    *t = (struct pixi_tcp){
-        .loop = l,
-        .handlers = h,
-        .watch = {.fd = fd, .on_ready = on_ready},
-        /* may be queued still, when this was another connection earlier in the turn */
-        .flush = {.next = t->flush.next, .is_queued = t->flush.is_queued, .run = flush}};
+    *t = (struct pixi_tcp){.loop = l,
+                           .handlers = h,
+                           .watch = {.fd = fd, .on_ready = on_ready},
+                           /* may be queued still, when this was another connection earlier in the turn */
+                           .flush = {.next = t->flush.next, .is_queued = t->flush.is_queued, .run = flush}};
     /* fails on a socket pair, where it is not needed */
     if (fd >= 0)
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -205,6 +318,17 @@ int pixi_tcp_connect(struct pixi_tcp *t, struct pixi_loop *l, const struct pixi_
     return PIXI_E_CONNECT;
 }
 
+void pixi_tcp_secure(struct pixi_tcp *t, struct pixi_tls *tls)
+{
+    if (t->state != PIXI_TCP_OPEN) {
+        pixi_tls_free(tls);
+        return;
+    }
+    t->tls = tls;
+    pixi_tls_handshake(tls); /* a client's first words; a failure shows when the peer answers */
+    pixi_loop_defer(t->loop, &t->flush);
+}
+
 int pixi_tcp_send(struct pixi_tcp *t, const uint8_t *bytes, size_t len)
 {
     if (t->state != PIXI_TCP_OPEN || t->is_shut)
@@ -241,6 +365,8 @@ void pixi_tcp_resume(struct pixi_tcp *t)
     t->is_paused = false;
     if (t->state == PIXI_TCP_OPEN)
         want(t);
+    if (t->has_unread)
+        pixi_loop_defer(t->loop, &t->flush);
 }
 
 void pixi_tcp_shutdown(struct pixi_tcp *t)
@@ -254,11 +380,14 @@ void pixi_tcp_close(struct pixi_tcp *t)
 {
     if (t->state == PIXI_TCP_CLOSED)
         return;
-    if (t->state == PIXI_TCP_OPEN && t->out.len)
+    t->is_shut = true; /* TLS says so to the peer */
+    if (t->state == PIXI_TCP_OPEN && (t->out.len || t->tls))
         push(t);
     pixi_out_clear(&t->out, &t->loop->pool);
     pixi_loop_unwatch(t->loop, &t->watch);
     close(t->watch.fd);
+    pixi_tls_free(t->tls);
+    t->tls = NULL;
     t->state = PIXI_TCP_CLOSED;
 }
 
@@ -270,5 +399,7 @@ void pixi_tcp_abort(struct pixi_tcp *t)
         return;
     pixi_out_clear(&t->out, &t->loop->pool);
     setsockopt(t->watch.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    pixi_tls_free(t->tls);
+    t->tls = NULL;
     pixi_tcp_close(t);
 }

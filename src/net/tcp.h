@@ -7,6 +7,7 @@
 
 #include "net/addr.h"
 #include "net/loop.h"
+#include "net/tls.h"
 
 struct pixi_tcp;
 struct pixi_dial;
@@ -14,13 +15,17 @@ struct pixi_dial;
 struct pixi_tcp_handlers {
     /* A connect has ended: PIXI_OK, or PIXI_E_CONNECT with sys_errno set; then only pixi_tcp_close may follow. */
     void (*on_connect)(struct pixi_tcp *, int err);
+    /* TLS is established (PIXI_OK), or failed (PIXI_E_TLS: pixi_tls_problem(t->tls) says why; then only pixi_tcp_close
+     * may follow). May be NULL where that makes no difference: without it a failure comes by on_end. */
+    void (*on_secure)(struct pixi_tcp *, int err);
     /* Bytes came: they lie in the loop's receive buffer, may be changed in place, and are gone after return. */
     void (*on_bytes)(struct pixi_tcp *, uint8_t *bytes, size_t len);
     /* Once: nothing more will be read. PIXI_OK: the peer has finished sending and may still read;
-     * PIXI_E_RESET: the connection is gone, sys_errno says why. This may also follow PIXI_OK, while there is something
+     * PIXI_E_RESET: the connection is gone, sys_errno says why; PIXI_E_TLS: pixi_tls_problem(t->tls) says why. This may also follow PIXI_OK, while there is something
      * left to send. */
     void (*on_end)(struct pixi_tcp *, int err);
-    /* All that was queued has been handed to the system, after not all of it fitted at once. May be NULL. */
+    /* All that was queued has been handed to the system, after not all of it fitted at once, or wants_drained was set.
+     * May be NULL. */
     void (*on_drained)(struct pixi_tcp *);
 };
 
@@ -33,11 +38,16 @@ struct pixi_tcp {
     struct pixi_loop *loop; /* borrowed */
     const struct pixi_tcp_handlers *handlers;
     struct pixi_out out;
+    struct pixi_tls *tls; /* owned; NULL: in clear */
+    bool is_secured;      /* with tls: its handshake is done */
+    bool has_unread,
+        is_closing_sent; /* with tls: more can be decrypted | it was told that nothing more comes */
     struct pixi_addr peer;
     struct pixi_dial *dial; /* while one connects it, dial.h */
     enum pixi_tcp_state state;
     bool is_paused, is_ended, is_shut; /* not reading for now | peer has finished | finish when drained */
     bool was_blocked;
+    bool wants_drained; /* set by the owner while something waits: on_drained comes once */
     int sys_errno;
     uint64_t sent, received; /* bytes, ever */
 };
@@ -50,6 +60,10 @@ int pixi_tcp_open(struct pixi_tcp *t, struct pixi_loop *l, const struct pixi_tcp
  *   PIXI_OK | PIXI_E_CONNECT at once (sys_errno: why), nothing follows then */
 int pixi_tcp_connect(struct pixi_tcp *t, struct pixi_loop *l, const struct pixi_tcp_handlers *h,
                      const struct pixi_addr *to);
+
+/* pixi_tcp_secure -- speak TLS from here on; takes tls. What is sent before the handshake is done waits for it; what
+ * comes is handed on decrypted. Of an open connection, before anything was sent or read. */
+void pixi_tcp_secure(struct pixi_tcp *t, struct pixi_tls *tls);
 
 /* pixi_tcp_send -- queue a copy of len bytes; they leave at the end of the turn. On a broken or closed connection
  * they are dropped: on_end tells.   PIXI_OK | PIXI_E_NOMEM (nothing queued) */
@@ -65,7 +79,11 @@ int pixi_tcp_send_shared(struct pixi_tcp *t, struct pixi_shared *s);
 /* pixi_tcp_waiting -- bytes queued and not yet handed to the system. */
 static inline size_t pixi_tcp_waiting(const struct pixi_tcp *t)
 {
-    return t->out.len;
+    struct pixi_cur sealed = {NULL, NULL};
+
+    if (t->tls)
+        sealed = pixi_tls_out(t->tls);
+    return t->out.len + pixi_cur_left(&sealed);
 }
 
 /* pixi_tcp_pause, _resume -- stop and go on reading: backpressure to the peer. */

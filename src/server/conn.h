@@ -51,7 +51,9 @@ struct pixi_server {
     const struct pixi_server_settings *settings; /* borrowed */
     const struct pixi_keys *keys;                /* borrowed */
     enum pixi_server_mode mode;
-    struct pixi_listener listeners[PIXI_SERVER_LISTEN_MAX];
+    struct pixi_listener listeners[2 * PIXI_SERVER_LISTEN_MAX]; /* the plain ones, then those with TLS */
+    size_t plain_count;
+    struct pixi_tls_context *tls; /* NULL: no listener has it */
     size_t listener_count;
     struct pixi_link_limits limits;
     size_t soft_queue; /* bytes waiting from which a reader counts as slow */

@@ -331,9 +331,6 @@ static void (*const run[PIXI_RPC_METHODS])(struct work *) = {
 static int start_call(struct pixi_conn *c, struct pixi_batch *batch, const struct pixi_rpc_msg *m,
                       struct work *w, const char **detail)
 {
-    enum pixi_rpc_method method;
-
-    (void)method;
     if (m->kind != PIXI_RPC_CALL)
         return PIXI_OK;
     *detail = "a call with this id is under way";

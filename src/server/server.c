@@ -79,6 +79,7 @@ static void log_end(const struct pixi_conn *c, const struct pixi_link_end *end)
     case PIXI_E_RESET:
         pixi_log(PIXI_LOG_DEBUG, "%s: connection lost: %s", c->from, strerror(end->sys_errno));
         break;
+    case PIXI_E_TLS: pixi_log(PIXI_LOG_INFO, "%s: TLS: %s", c->from, end->problem); break;
     default:
         if (*pixi_err_clause(end->err))
             pixi_log(PIXI_LOG_INFO, "%s: %s at byte %llu (%s)", c->from, pixi_err_text(end->err),
@@ -120,8 +121,10 @@ static void on_echo(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *byte
 
     if (rc == PIXI_E_QUEUE || rc == PIXI_E_NOMEM)
         pixi_link_close(k, PIXI_WS_CLOSE_LATER, "too slow a reader");
-    else if (pixi_link_waiting(k) > k->limits->queue_bytes / 4)
+    else if (pixi_link_waiting(k) > k->limits->queue_bytes / 4) {
         pixi_tcp_pause(&k->tcp); /* until it has read what it was sent */
+        pixi_link_want_drained(k);
+    }
 }
 
 static void on_echo_drained(struct pixi_link *k)
@@ -156,13 +159,25 @@ static size_t count_from(const struct pixi_server *s, const struct pixi_addr *fr
 
 static void refuse_fd(int fd, const char *from, const char *why)
 {
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\n"
-                               "Connection: close\r\n\r\n";
+    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 97\r\n"
+                               "Content-Type: application/problem+json\r\nConnection: close\r\n\r\n"
+                               "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
+                               "\"detail\":\"too many connections\"}";
 
     if (send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         shutdown(fd, SHUT_WR);
     close(fd);
     pixi_log(PIXI_LOG_WARNING, "%s: refused: %s", from, why);
+}
+
+static void secure(struct pixi_conn *c)
+{
+    struct pixi_tls *tls = pixi_tls_new(c->server->tls, NULL);
+
+    if (tls)
+        pixi_tcp_secure(&c->link.tcp, tls);
+    else
+        pixi_link_drop(&c->link, PIXI_E_NOMEM);
 }
 
 static void on_accept(struct pixi_listener *listener, int fd, const struct pixi_addr *from)
@@ -195,6 +210,8 @@ static void on_accept(struct pixi_listener *listener, int fd, const struct pixi_
                    s->mode == PIXI_SERVER_ECHO ? &echo_handlers : &hub_handlers, &s->limits);
     if (pixi_link_serve(&c->link, fd) != PIXI_OK)
         free_conn(c);
+    else if (listener >= s->listeners + s->plain_count)
+        secure(c);
 }
 
 /* --- time ---------------------------------------------------------------------------------------------------- */
@@ -258,7 +275,10 @@ static int start_hub(struct pixi_server *s)
     return PIXI_OK;
 }
 
-static int open_listener(struct pixi_server *s, const char *text, struct pixi_buf *problem)
+enum security { PLAIN, WITH_TLS };
+
+static int open_listener(struct pixi_server *s, const char *text, enum security security,
+                         struct pixi_buf *problem)
 {
     struct pixi_listener *listener = &s->listeners[s->listener_count];
     struct pixi_addr addr;
@@ -268,7 +288,7 @@ static int open_listener(struct pixi_server *s, const char *text, struct pixi_bu
                       text);
         return PIXI_E_SETTINGS;
     }
-    if (!pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
+    if (security == PLAIN && !pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
         pixi_buf_putf(
             problem,
             "listen: %s is reachable from other machines, and API keys would cross the network in clear; "
@@ -285,6 +305,34 @@ static int open_listener(struct pixi_server *s, const char *text, struct pixi_bu
     }
     listener->watch.owner = s;
     s->listener_count++;
+    s->plain_count += security == PLAIN;
+    return PIXI_OK;
+}
+
+static int open_listeners(struct pixi_server *s, const struct pixi_conf_strings *texts,
+                          enum security security, struct pixi_buf *problem)
+{
+    int rc = PIXI_OK;
+
+    for (size_t i = 0; rc == PIXI_OK && i < texts->count && i < PIXI_SERVER_LISTEN_MAX; i++)
+        rc = open_listener(s, (const char *)texts->at[i].p, security, problem);
+    return rc;
+}
+
+int pixi_server_reload_tls(struct pixi_server *s, struct pixi_buf *problem)
+{
+    struct pixi_tls_options options = {.role = PIXI_SERVER,
+                                       .ca_file = s->settings->tls_files.client_ca_file,
+                                       .cert_file = s->settings->tls_files.cert_file,
+                                       .key_file = s->settings->tls_files.key_file,
+                                       .min_version = (enum pixi_tls_version)s->settings->tls.min_version};
+    struct pixi_tls_context *fresh;
+    int rc = pixi_tls_context_new(&options, &fresh, problem);
+
+    if (rc != PIXI_OK)
+        return rc;
+    pixi_tls_context_free(s->tls);
+    s->tls = fresh;
     return PIXI_OK;
 }
 
@@ -309,7 +357,6 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
                     struct pixi_buf *problem)
 {
     struct pixi_server *s = calloc(1, sizeof *s);
-    const struct pixi_cur *listen = settings->listen.at;
     int rc;
 
     if (!s)
@@ -326,8 +373,12 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     pixi_list_init(&s->free_calls);
     take_limits(s);
     rc = start_hub(s);
-    for (size_t i = 0; rc == PIXI_OK && i < settings->listen.count && i < PIXI_SERVER_LISTEN_MAX; i++)
-        rc = open_listener(s, (const char *)listen[i].p, problem);
+    if (rc == PIXI_OK && settings->tls.listen.count)
+        rc = pixi_server_reload_tls(s, problem);
+    if (rc == PIXI_OK)
+        rc = open_listeners(s, &settings->listen, PLAIN, problem);
+    if (rc == PIXI_OK)
+        rc = open_listeners(s, &settings->tls.listen, WITH_TLS, problem);
     if (rc != PIXI_OK) {
         pixi_server_free(s);
         return rc;
@@ -344,7 +395,7 @@ bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, siz
     if (i >= s->listener_count)
         return false;
     pixi_addr_text(&s->listeners[i].addr, text);
-    snprintf(out, len, "%s", text);
+    snprintf(out, len, "%s%s", text, i < s->plain_count ? "" : " with TLS");
     return true;
 }
 
@@ -421,6 +472,7 @@ void pixi_server_free(struct pixi_server *s)
     pixi_memory_free(s->memory);
     if (s->note_shared)
         pixi_shared_release(s->note_shared);
+    pixi_tls_context_free(s->tls);
     pixi_buf_clear(&s->note);
     pixi_buf_clear(&s->answer);
     free(s);

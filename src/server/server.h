@@ -25,8 +25,12 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
                     const struct pixi_keys *keys, enum pixi_server_mode mode, struct pixi_server **out,
                     struct pixi_buf *problem);
 
-/* pixi_server_listening -- the i-th address as bound, "127.0.0.1:8768"; false when there are no more. */
+/* pixi_server_listening -- the i-th address as bound, "127.0.0.1:8768" or "127.0.0.1:8769 with TLS"; false when there are no more. */
 bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len);
+
+/* pixi_server_reload_tls -- read certificate and key again; connections that are open keep theirs.
+ * As pixi_tls_context_new; on an error what was there stays in use. */
+int pixi_server_reload_tls(struct pixi_server *s, struct pixi_buf *problem);
 
 /* pixi_server_drain -- stop listening, tell every client when to come back, close with 1012; on_idle when the last
  * has gone or drain_ms are over. */

@@ -254,7 +254,6 @@ void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *he
 {
     static const struct refusal not_found = {404, "nothing here: the WebSocket is at " PIXI_SERVER_PATH, NULL,
                                              NULL};
-    static const struct refusal full = {503, "too many connections", "Retry-After", "5"};
     struct pixi_conn *c = pixi_conn_of_link(k);
     struct pixi_server *s = c->server;
     struct pixi_cur path;
@@ -270,8 +269,6 @@ void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *he
         refuse(c, &not_found);
     else if (rc != PIXI_OK)
         refuse_malformed(c, rc);
-    else if (s->conn_count > s->settings->limits.connections)
-        refuse(c, &full);
     else
         upgrade(c, head, r);
 }

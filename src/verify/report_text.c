@@ -34,8 +34,8 @@ static int columns(const char *text, size_t len)
     return n;
 }
 
-/* Text broken at spaces, from column `at` on; further lines are indented. */
-static void put_wrapped(const struct pixi_verify_text *t, int at, int indent, const char *text)
+/* Text broken at spaces before column `limit`, from column `at` on; further lines are indented. Returns where it ends. */
+static int put_text(const struct pixi_verify_text *t, int at, int indent, int limit, const char *text)
 {
     bool is_first = true;
 
@@ -43,7 +43,7 @@ static void put_wrapped(const struct pixi_verify_text *t, int at, int indent, co
         size_t len = strcspn(text, " ");
         int width = columns(text, len);
 
-        if (!is_first && at + 1 + width > COLUMNS) {
+        if (!is_first && at + 1 + width > limit) {
             fprintf(t->out, "\n%*s", indent, "");
             at = indent;
         } else if (!is_first) {
@@ -56,6 +56,12 @@ static void put_wrapped(const struct pixi_verify_text *t, int at, int indent, co
         text += len;
         text += strspn(text, " ");
     }
+    return at;
+}
+
+static void put_wrapped(const struct pixi_verify_text *t, int at, int indent, const char *text)
+{
+    put_text(t, at, indent, COLUMNS, text);
     fputc('\n', t->out);
 }
 
@@ -93,11 +99,12 @@ static void add_skipped(struct pixi_verify_text *t, const struct pixi_verify_res
 
 static void put_passed(const struct pixi_verify_text *t, const struct pixi_verify_result *r)
 {
-    int room = COLUMNS - INDENT - ID - TIME, width = columns(r->measured, strlen(r->measured));
+    int limit = COLUMNS - TIME, at;
 
     put_verdict(t, r->verdict);
-    fprintf(t->out, "%-*s%s%*s%8.1f ms\n", ID, r->id, r->measured, width < room ? room - width : 1, "",
-            (double)r->us / 1000);
+    fprintf(t->out, "%-*s", ID, r->id);
+    at = put_text(t, INDENT + ID, INDENT + ID, limit - 1, r->measured);
+    fprintf(t->out, "%*s%8.1f ms\n", at < limit ? limit - at : 1, "", (double)r->us / 1000);
 }
 
 static void put_failed(const struct pixi_verify_text *t, const struct pixi_verify_result *r)
