@@ -50,7 +50,8 @@ static inline void inv_guard_free(struct inv_guard *g)
 /* Adapter: calls the decoder under test with ctx. */
 typedef int inv_decode(struct pixi_cur *in, void *ctx);
 
-static inline int inv_decode_prefix(inv_decode *decode, void *ctx, const void *bytes, size_t len, size_t *used)
+static inline int inv_decode_prefix(inv_decode *decode, void *ctx, const void *bytes, size_t len,
+                                    size_t *used)
 {
     struct inv_guard g = inv_guard(bytes, len);
     struct pixi_cur c = pixi_cur_init(g.bytes, len);
@@ -81,10 +82,11 @@ static inline void inv_prefix(const char *name, inv_decode *decode, void *ctx, c
 
 /* A reader under test: `run` starts a fresh reader, feeds it the pieces in order, and writes what came out as text
  * (events joined so that the cut does not show) and the final status. `cuts` are the pieces' lengths. */
-typedef void inv_run(const struct inv_guard *pieces, const size_t *lens, size_t count, void *ctx, struct pixi_buf *out);
+typedef void inv_run(const struct inv_guard *pieces, const size_t *lens, size_t count, void *ctx,
+                     struct pixi_buf *out);
 
-static inline void inv_run_cut(inv_run *run, void *ctx, const uint8_t *bytes, const size_t *lens, size_t count,
-                               struct pixi_buf *out)
+static inline void inv_run_cut(inv_run *run, void *ctx, const uint8_t *bytes, const size_t *lens,
+                               size_t count, struct pixi_buf *out)
 {
     struct inv_guard *pieces = calloc(count ? count : 1, sizeof *pieces);
     size_t at = 0;

@@ -281,9 +281,9 @@ static void mutated(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_object),     cmocka_unit_test(all_in_one_batch), cmocka_unit_test(whole_texts),
-        cmocka_unit_test(prefixes),        cmocka_unit_test(batches_of_1000),  cmocka_unit_test(ids_of_64_bytes),
-        cmocka_unit_test(depth),           cmocka_unit_test(mutated),
+        cmocka_unit_test(each_object), cmocka_unit_test(all_in_one_batch), cmocka_unit_test(whole_texts),
+        cmocka_unit_test(prefixes),    cmocka_unit_test(batches_of_1000),  cmocka_unit_test(ids_of_64_bytes),
+        cmocka_unit_test(depth),       cmocka_unit_test(mutated),
     };
 
     return cmocka_run_group_tests_name("proto/rpc/envelope", tests, NULL, NULL);

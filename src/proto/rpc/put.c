@@ -113,11 +113,18 @@ void pixi_rpc_put_error(struct pixi_buf *b, struct pixi_cur id, int err, const c
     pixi_rpc_end_answer(&w);
 }
 
+static bool is_blank(uint8_t ch)
+{
+    return ch == ' ' || ch == '\t';
+}
+
 bool pixi_rpc_is_json(struct pixi_cur payload)
 {
     size_t len = pixi_cur_left(&payload);
 
     if (len == 0 || memchr(payload.p, '\n', len) || memchr(payload.p, '\r', len))
+        return false;
+    if (is_blank(payload.p[0]) || is_blank(payload.end[-1]))
         return false;
     return pixi_json_check(payload.p, len, PIXI_RPC_PAYLOAD_DEPTH, NULL) == PIXI_OK;
 }

@@ -33,7 +33,8 @@ void pixi_rpc_put_error_value(struct pixi_json_out *w, int err, const char *deta
 int pixi_rpc_code(int err);
 int pixi_rpc_err(int64_t code);
 
-/* pixi_rpc_is_json -- may these bytes travel as `payload`: one JSON value, at most 64 deep, no raw line breaks? */
+/* pixi_rpc_is_json -- may these bytes travel as `payload`: one JSON value, at most 64 deep, no raw line breaks,
+ * and no blanks around it, which the reader of the message would lose? */
 bool pixi_rpc_is_json(struct pixi_cur payload);
 
 /* Members of an object. put_payload writes `payload` when is_json, else `payload_base64`. */

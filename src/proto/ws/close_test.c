@@ -149,10 +149,8 @@ static void codes_for_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(legal_codes),
-        cmocka_unit_test(payloads),
-        cmocka_unit_test(round_trip),
-        cmocka_unit_test(long_reasons_are_cut_at_a_character),
+        cmocka_unit_test(legal_codes),      cmocka_unit_test(payloads),
+        cmocka_unit_test(round_trip),       cmocka_unit_test(long_reasons_are_cut_at_a_character),
         cmocka_unit_test(codes_for_errors),
     };
 

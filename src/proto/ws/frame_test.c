@@ -134,9 +134,24 @@ static void comes_back(const struct pixi_ws_frame *f, enum pixi_role from)
 
 static void round_trip(void **state)
 {
-    static const uint64_t lens[] = {0,       1,        2,          124,        125,           126,
-                                    127,     128,      255,        256,        65534,         65535,
-                                    65536,   65537,    UINT32_MAX, 1ull << 32, (1ull << 32) + 5, INT64_MAX - 1,
+    static const uint64_t lens[] = {0,
+                                    1,
+                                    2,
+                                    124,
+                                    125,
+                                    126,
+                                    127,
+                                    128,
+                                    255,
+                                    256,
+                                    65534,
+                                    65535,
+                                    65536,
+                                    65537,
+                                    UINT32_MAX,
+                                    1ull << 32,
+                                    (1ull << 32) + 5,
+                                    INT64_MAX - 1,
                                     INT64_MAX};
     static const uint8_t opcodes[] = {PIXI_WS_CONTINUATION, PIXI_WS_TEXT, PIXI_WS_BINARY,
                                       PIXI_WS_CLOSE,        PIXI_WS_PING, PIXI_WS_PONG};

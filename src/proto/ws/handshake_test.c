@@ -154,10 +154,10 @@ static void statuses(void **state)
         int err;
         unsigned status;
     } cases[] = {
-        {PIXI_E_WS_METHOD, 405},    {PIXI_E_WS_UPGRADE, 426},   {PIXI_E_WS_VERSION, 426},
-        {PIXI_E_HTTP_SIZE, 431},    {PIXI_E_HTTP_COUNT, 431},   {PIXI_E_HTTP_VERSION, 505},
-        {PIXI_E_HTTP_LINE, 400},    {PIXI_E_HTTP_START, 400},   {PIXI_E_HTTP_FIELD, 400},
-        {PIXI_E_HTTP_BODY, 400},    {PIXI_E_HTTP_HOST, 400},    {PIXI_E_WS_KEY, 400},
+        {PIXI_E_WS_METHOD, 405},   {PIXI_E_WS_UPGRADE, 426},   {PIXI_E_WS_VERSION, 426},
+        {PIXI_E_HTTP_SIZE, 431},   {PIXI_E_HTTP_COUNT, 431},   {PIXI_E_HTTP_VERSION, 505},
+        {PIXI_E_HTTP_LINE, 400},   {PIXI_E_HTTP_START, 400},   {PIXI_E_HTTP_FIELD, 400},
+        {PIXI_E_HTTP_BODY, 400},   {PIXI_E_HTTP_HOST, 400},    {PIXI_E_WS_KEY, 400},
         {PIXI_E_WS_PROTOCOL, 400}, {PIXI_E_WS_EXTENSION, 400},
     };
 

@@ -21,8 +21,8 @@ static void put_data(struct pixi_buf *out, const uint8_t *bytes, size_t len)
     room = pixi_buf_reserve(out, len * 2);
     assert_true(room || !len);
     for (size_t i = 0; i < len; i++) {
-        *room++ = (uint8_t)"0123456789abcdef"[bytes[i] >> 4];
-        *room++ = (uint8_t)"0123456789abcdef"[bytes[i] & 15];
+        *room++ = (uint8_t) "0123456789abcdef"[bytes[i] >> 4];
+        *room++ = (uint8_t) "0123456789abcdef"[bytes[i] & 15];
     }
     out->len += len * 2;
 }
@@ -107,7 +107,8 @@ static void check_final(struct run *r, int rc)
 }
 
 /* "text:6f6b ping:|WS_RSV at 7"; ctx: enum pixi_role * */
-static void run(const struct inv_guard *pieces, const size_t *lens, size_t count, void *ctx, struct pixi_buf *out)
+static void run(const struct inv_guard *pieces, const size_t *lens, size_t count, void *ctx,
+                struct pixi_buf *out)
 {
     struct run r = {.message = pixi_buf_init(MESSAGE_MAX), .out = out};
     int rc = PIXI_MORE;
@@ -230,15 +231,23 @@ static void faults_have_their_place(void **state)
         {"\x01\x01x\x01\x01y", 6, "|WS_FRAGMENT at 3"},
         {"\x8a\0\x82\x7f\0\0\0\0\0\x10\0\x01", 12, "pong:|WS_TOO_BIG at 2"},
         /* in text: at the byte that cannot be right */
-        {"\x81\x05" "abc\xff" "d", 7, "|WS_UTF8 at 5"},
+        {"\x81\x05"
+         "abc\xff"
+         "d",
+         7, "|WS_UTF8 at 5"},
         {"\x01\x01\xe2\x89\0\x80\x02\x82x", 9, "ping:|WS_UTF8 at 8"},
         /* text that ends too soon: behind its last byte */
         {"\x81\x02x\xe2", 4, "|WS_UTF8 at 4"},
         {"\x01\x01\xe2\x80\0", 5, "|WS_UTF8 at 5"},
         /* in a close frame: at its payload */
         {"\x88\x01\x03", 3, "|WS_CLOSE_LEN at 2"},
-        {"\x81\x02ok\x88\x05\x03\xed" "abc", 11, "text:6f6b|WS_CLOSE_CODE at 6"},
-        {"\x88\x06\x03\xe8" "ab\xff" "c", 8, "|WS_CLOSE_UTF8 at 2"},
+        {"\x81\x02ok\x88\x05\x03\xed"
+         "abc",
+         11, "text:6f6b|WS_CLOSE_CODE at 6"},
+        {"\x88\x06\x03\xe8"
+         "ab\xff"
+         "c",
+         8, "|WS_CLOSE_UTF8 at 2"},
     };
     struct pixi_buf got = pixi_buf_init(1000);
     enum pixi_role from = PIXI_SERVER;
@@ -352,7 +361,8 @@ static void put_frame(struct pixi_buf *b, enum pixi_role from, bool *is_open)
 
 static void random_streams(void **state)
 {
-    struct pixi_buf stream = pixi_buf_init(100000), whole = pixi_buf_init(1 << 20), got = pixi_buf_init(1 << 20);
+    struct pixi_buf stream = pixi_buf_init(100000), whole = pixi_buf_init(1 << 20),
+                    got = pixi_buf_init(1 << 20);
     size_t lens[64];
     unsigned outcomes[3] = {0};
 
@@ -369,7 +379,9 @@ static void random_streams(void **state)
             stream.bytes[random_below((uint32_t)stream.len)] ^= (uint8_t)(1 << random_below(8));
         pixi_buf_reset(&whole);
         inv_run_cut(run, &from, stream.bytes, &stream.len, 1, &whole);
-        outcomes[memmem(whole.bytes, whole.len, "|OK", 3) ? 0 : memmem(whole.bytes, whole.len, "|M", 2) ? 1 : 2]++;
+        outcomes[memmem(whole.bytes, whole.len, "|OK", 3)  ? 0
+                 : memmem(whole.bytes, whole.len, "|M", 2) ? 1
+                                                           : 2]++;
         for (int cut = 0; cut < 4; cut++) {
             size_t left = stream.len, count = 0;
 
