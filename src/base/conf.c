@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum { ENV_NAME_MAX = 128, LINE_MAX_LEN = 1024 };
 
@@ -251,4 +252,33 @@ void pixi_conf_mistake_at(struct pixi_conf *c, const char *path, size_t i, struc
     va_start(args, format);
     put_line(&v, format, args);
     va_end(args);
+}
+
+const char *pixi_conf_path(struct pixi_conf *c, const char *member, const char *path)
+{
+    struct pixi_buf whole = pixi_buf_init(16384);
+    const char *out;
+
+    if (!path || *path == '/' || !c->file || pixi_conf_from(c, member)->rank > PIXI_CONF_FILE)
+        return path;
+    pixi_buf_put(&whole, c->file, pixi_file_dir(c->file));
+    pixi_buf_put_str(&whole, path);
+    out = whole.err == PIXI_OK ? pixi_arena_text(&c->arena, pixi_buf_cur(&whole)) : NULL;
+    if (!out)
+        c->err = PIXI_E_NOMEM;
+    pixi_buf_clear(&whole);
+    return out;
+}
+
+const char *pixi_conf_find_file(const char *path, const char *env, const char *name, const char *root_name)
+{
+    const char *named = getenv(env);
+
+    if (path)
+        return path;
+    if (named && *named)
+        return named;
+    if (access(name, F_OK) == 0)
+        return name;
+    return access(root_name, F_OK) == 0 ? root_name : NULL;
 }

@@ -165,4 +165,12 @@ void pixi_conf_put_mask(const char *secret, struct pixi_buf *b);
 /* pixi_conf_put_quoted -- text in double quotes as a message may show it: one line, not too long, no key. */
 void pixi_conf_put_quoted(struct pixi_cur text, struct pixi_buf *b);
 
+/* pixi_conf_path -- a path as it is to be opened: one that the file names counts from the file's folder, one from
+ * elsewhere from the working directory. NULL stays NULL; also NULL when out of memory (c->err). Owned by the arena. */
+const char *pixi_conf_path(struct pixi_conf *c, const char *member, const char *path);
+
+/* pixi_conf_find_file -- which file to read: path if there is one, else the one that environment variable env names, else
+ * name below the working directory, else "/" name. root_name is "/" and name. NULL: none of them is there. */
+const char *pixi_conf_find_file(const char *path, const char *env, const char *name, const char *root_name);
+
 #endif

@@ -251,21 +251,6 @@ static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
         take_endpoint(s, s->urls.at[i]);
 }
 
-/* A path from the file counts from the file's folder; from elsewhere, from the working directory. */
-static const char *path_of(struct pixi_settings *s, const char *member, const char *file)
-{
-    struct pixi_buf path = pixi_buf_init(8192);
-    const char *out;
-
-    if (!file || rank(s, member) != PIXI_CONF_FILE || *file == '/')
-        return file;
-    pixi_buf_put(&path, s->conf.file, pixi_file_dir(s->conf.file));
-    pixi_buf_put_str(&path, file);
-    out = path.err == PIXI_OK ? keep(s, pixi_buf_cur(&path)) : NULL;
-    pixi_buf_clear(&path);
-    return out;
-}
-
 /* One line break at the end is an editor's, not the key's. */
 static struct pixi_cur strip_line_break(struct pixi_cur text)
 {
@@ -300,7 +285,7 @@ static void take_key(struct pixi_settings *s, const char *member, struct pixi_cu
 static void read_key_file(struct pixi_settings *s, struct pixi_buf *mistakes)
 {
     struct pixi_buf bytes = pixi_buf_init(4096);
-    const char *path = path_of(s, "api_key_file", s->api_key_file);
+    const char *path = pixi_conf_path(&s->conf, "api_key_file", s->api_key_file);
     char what[1024];
     unsigned mode = 0;
     int rc;
@@ -382,9 +367,9 @@ static void check_order(struct pixi_settings *s, const char *member, const char 
 /* Paths as they are to be opened, pins as bytes. A key without its certificate means nothing. */
 static void take_tls(struct pixi_settings *s, struct pixi_buf *mistakes)
 {
-    s->tls_files.ca_file = path_of(s, "tls.ca_file", s->tls.ca_file);
-    s->tls_files.cert_file = path_of(s, "tls.cert_file", s->tls.cert_file);
-    s->tls_files.key_file = path_of(s, "tls.key_file", s->tls.key_file);
+    s->tls_files.ca_file = pixi_conf_path(&s->conf, "tls.ca_file", s->tls.ca_file);
+    s->tls_files.cert_file = pixi_conf_path(&s->conf, "tls.cert_file", s->tls.cert_file);
+    s->tls_files.key_file = pixi_conf_path(&s->conf, "tls.key_file", s->tls.key_file);
     for (size_t i = 0; i < s->tls.pin_sha256.count; i++)
         read_pin(s->tls.pin_sha256.at[i], s->pins[i]);
     if (s->tls.key_file && !s->tls.cert_file)
@@ -399,28 +384,10 @@ static void check_orders(struct pixi_settings *s, struct pixi_buf *mistakes)
                 s->limits.queue_bytes >= s->limits.message_bytes, s->limits.message_bytes, mistakes);
 }
 
-static bool is_there(const char *path)
-{
-    return access(path, F_OK) == 0;
-}
-
-/* NULL: no file at all. */
-static const char *find_file(const char *path)
-{
-    const char *env = getenv("PIXI_WS_SETTINGS");
-
-    if (path)
-        return path;
-    if (env && *env)
-        return env;
-    if (is_there(PIXI_SETTINGS_FILE))
-        return PIXI_SETTINGS_FILE;
-    return is_there("/" PIXI_SETTINGS_FILE) ? "/" PIXI_SETTINGS_FILE : NULL;
-}
-
 int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes)
 {
-    const char *file = find_file(path);
+    const char *file =
+        pixi_conf_find_file(path, "PIXI_WS_SETTINGS", PIXI_SETTINGS_FILE, "/" PIXI_SETTINGS_FILE);
 
     pixi_conf_env(&s->conf, mistakes);
     if (file)

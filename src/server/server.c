@@ -76,16 +76,16 @@ static void log_end(const struct pixi_conn *c, const struct pixi_link_end *end)
     switch (end->err) {
     case PIXI_OK: pixi_log(PIXI_LOG_DEBUG, "%s: closed with %u", c->from, end->code); break;
     case PIXI_E_WS_STATUS: break; /* told when it was refused */
+    case PIXI_E_RESET:
+        pixi_log(PIXI_LOG_DEBUG, "%s: connection lost: %s", c->from, strerror(end->sys_errno));
+        break;
+    case PIXI_E_TLS: pixi_log(PIXI_LOG_INFO, "%s: TLS: %s", c->from, end->problem); break;
     case PIXI_E_WS_NO_CLOSE:
         if (!c->link.was_open) {
             pixi_log(PIXI_LOG_DEBUG, "%s: gone before it asked for anything", c->from);
             break;
         }
         /* fall through */
-    case PIXI_E_RESET:
-        pixi_log(PIXI_LOG_DEBUG, "%s: connection lost: %s", c->from, strerror(end->sys_errno));
-        break;
-    case PIXI_E_TLS: pixi_log(PIXI_LOG_INFO, "%s: TLS: %s", c->from, end->problem); break;
     default:
         if (*pixi_err_clause(end->err))
             pixi_log(PIXI_LOG_INFO, "%s: %s at byte %llu (%s)", c->from, pixi_err_text(end->err),

@@ -191,63 +191,11 @@ int pixi_server_settings_override(struct pixi_server_settings *s, const char *me
     return pixi_conf_override(&s->conf, member, text, flag, mistakes);
 }
 
-static bool is_there(const char *path)
-{
-    return access(path, F_OK) == 0;
-}
-
-/* NULL: no file at all. */
-static const char *find_file(const char *path)
-{
-    const char *env = getenv("PIXI_WS_SERVER_SETTINGS");
-
-    if (path)
-        return path;
-    if (env && *env)
-        return env;
-    if (is_there(PIXI_SERVER_SETTINGS_FILE))
-        return PIXI_SERVER_SETTINGS_FILE;
-    return is_there("/" PIXI_SERVER_SETTINGS_FILE) ? "/" PIXI_SERVER_SETTINGS_FILE : NULL;
-}
-
-/* A path from the file, or the default beside a file, counts from the file's folder. */
-static void find_keys(struct pixi_server_settings *s)
-{
-    bool is_beside = pixi_conf_from(&s->conf, "keys_file")->rank <= PIXI_CONF_FILE && s->conf.file;
-    struct pixi_buf path = pixi_buf_init(16384);
-
-    s->keys_path = s->keys_file;
-    if (!is_beside || *s->keys_file == '/')
-        return;
-    pixi_buf_put(&path, s->conf.file, pixi_file_dir(s->conf.file));
-    pixi_buf_put_str(&path, s->keys_file);
-    s->keys_path = path.err == PIXI_OK ? pixi_arena_text(&s->conf.arena, pixi_buf_cur(&path)) : NULL;
-    if (!s->keys_path)
-        s->conf.err = PIXI_E_NOMEM;
-    pixi_buf_clear(&path);
-}
-
-static const char *path_of(struct pixi_server_settings *s, const char *member, const char *file)
-{
-    struct pixi_buf path = pixi_buf_init(16384);
-    const char *out;
-
-    if (!file || *file == '/' || pixi_conf_from(&s->conf, member)->rank != PIXI_CONF_FILE)
-        return file;
-    pixi_buf_put(&path, s->conf.file, pixi_file_dir(s->conf.file));
-    pixi_buf_put_str(&path, file);
-    out = path.err == PIXI_OK ? pixi_arena_text(&s->conf.arena, pixi_buf_cur(&path)) : NULL;
-    if (!out)
-        s->conf.err = PIXI_E_NOMEM;
-    pixi_buf_clear(&path);
-    return out;
-}
-
 static void take_tls(struct pixi_server_settings *s, struct pixi_buf *mistakes)
 {
-    s->tls_files.cert_file = path_of(s, "tls.cert_file", s->tls.cert_file);
-    s->tls_files.key_file = path_of(s, "tls.key_file", s->tls.key_file);
-    s->tls_files.client_ca_file = path_of(s, "tls.client_ca_file", s->tls.client_ca_file);
+    s->tls_files.cert_file = pixi_conf_path(&s->conf, "tls.cert_file", s->tls.cert_file);
+    s->tls_files.key_file = pixi_conf_path(&s->conf, "tls.key_file", s->tls.key_file);
+    s->tls_files.client_ca_file = pixi_conf_path(&s->conf, "tls.client_ca_file", s->tls.client_ca_file);
     if (s->tls.listen.count && (!s->tls.cert_file || !s->tls.key_file))
         pixi_conf_mistake(&s->conf, "tls.listen", mistakes,
                           "found without tls.cert_file and tls.key_file, expected both beside it");
@@ -279,13 +227,14 @@ static void check_queue(struct pixi_server_settings *s, struct pixi_buf *mistake
 
 int pixi_server_settings_load(struct pixi_server_settings *s, const char *path, struct pixi_buf *mistakes)
 {
-    const char *file = find_file(path);
+    const char *file = pixi_conf_find_file(path, "PIXI_WS_SERVER_SETTINGS", PIXI_SERVER_SETTINGS_FILE,
+                                           "/" PIXI_SERVER_SETTINGS_FILE);
 
     pixi_conf_env(&s->conf, mistakes);
     if (file)
         pixi_conf_read(&s->conf, file, mistakes);
     if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
-        find_keys(s);
+        s->keys_path = pixi_conf_path(&s->conf, "keys_file", s->keys_file);
         check_listeners(s, mistakes);
         check_queue(s, mistakes);
         take_tls(s, mistakes);
