@@ -1,5 +1,7 @@
 #include "pixi-ws-client/cmd.h"
 
+#include "base/near.h"
+
 #include <getopt.h>
 #include <stdio.h>
 
@@ -123,6 +125,27 @@ static int read_options(struct app *app, int argc, char **argv)
     return 0;
 }
 
+static int unknown_command(const char *name)
+{
+    struct pixi_cur typed = pixi_cur_str(name);
+    const struct command *best = &commands[0];
+    size_t least = SIZE_MAX;
+
+    for (size_t i = 0; i < command_count; i++) {
+        size_t far = pixi_near_distance(typed, pixi_cur_str(commands[i].name));
+
+        if (far < least) {
+            least = far;
+            best = &commands[i];
+        }
+    }
+    if (pixi_near_enough(least, pixi_cur_str(best->name)))
+        note("unknown command \"%s\"; did you mean \"%s\"?", name, best->name);
+    else
+        note("unknown command \"%s\"; see pixi-ws-client --help", name);
+    return PIXI_EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     struct app app = {0};
@@ -136,10 +159,8 @@ int main(int argc, char **argv)
         return PIXI_EXIT_USAGE;
     }
     command = command_of(argv[at]);
-    if (!command) {
-        note("unknown command \"%s\"; see pixi-ws-client --help", argv[at]);
-        return PIXI_EXIT_USAGE;
-    }
+    if (!command)
+        return unknown_command(argv[at]);
     optind = 0; /* glibc: start anew, on the command's own arguments */
     exit_code = command->run(&app, argc - at, argv + at);
     if (fflush(stdout) != 0 && !exit_code)

@@ -1,51 +1,5 @@
 #include "base/conf_row.h"
-
-#include <ctype.h>
-
-enum { NAME_MAX_LEN = 40 }; /* letters of a name that are compared */
-
-/* Lower case, without '_' and '-': "connectMs" and "connect-ms" mean connect_ms. */
-static size_t simplify(struct pixi_cur name, char out[NAME_MAX_LEN])
-{
-    size_t len = 0;
-
-    for (; name.p != name.end && len < NAME_MAX_LEN; name.p++)
-        if (*name.p != '_' && *name.p != '-')
-            out[len++] = (char)tolower(*name.p);
-    return len;
-}
-
-static size_t least(size_t a, size_t b, size_t c)
-{
-    size_t least = a < b ? a : b;
-
-    return least < c ? least : c;
-}
-
-/* How many letters must be put in, taken out or exchanged. */
-static size_t distance(struct pixi_cur a, struct pixi_cur b)
-{
-    char from[NAME_MAX_LEN], to[NAME_MAX_LEN];
-    size_t row[NAME_MAX_LEN + 1], from_len = simplify(a, from), to_len = simplify(b, to), corner, above;
-
-    for (size_t j = 0; j <= to_len; j++)
-        row[j] = j;
-    for (size_t i = 0; i < from_len; i++) {
-        corner = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < to_len; j++) {
-            above = row[j + 1];
-            row[j + 1] = least(above + 1, row[j] + 1, corner + (from[i] != to[j]));
-            corner = above;
-        }
-    }
-    return row[to_len];
-}
-
-static bool is_near(size_t far, struct pixi_cur candidate)
-{
-    return far <= 1 + pixi_cur_left(&candidate) / 5;
-}
+#include "base/near.h"
 
 /* Of a path behind prefix, the next name: "timeouts" of "timeouts.connect_ms". False: another prefix. */
 static bool next_name(const char *path, const char *prefix, struct pixi_cur *out)
@@ -75,8 +29,8 @@ static bool nearest_here(const struct pixi_conf_table *table, const char *prefix
     for (size_t i = 0; i < table->count; i++) {
         if (!next_name(table->rows[i].path, prefix, &candidate))
             continue;
-        far = distance(name, candidate);
-        if (far < best && is_near(far, candidate)) {
+        far = pixi_near_distance(name, candidate);
+        if (far < best && pixi_near_enough(far, candidate)) {
             best = far;
             *out = candidate;
         }
@@ -88,7 +42,7 @@ static bool nearest_here(const struct pixi_conf_table *table, const char *prefix
 static const char *nearest_elsewhere(const struct pixi_conf_table *table, struct pixi_cur name)
 {
     for (size_t i = 0; i < table->count; i++)
-        if (distance(name, last_name(table->rows[i].path)) == 0)
+        if (pixi_near_distance(name, last_name(table->rows[i].path)) == 0)
             return table->rows[i].path;
     return NULL;
 }
