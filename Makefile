@@ -20,7 +20,7 @@ WARN     := -std=c17 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-pro
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -Iapps -DPIXI_VERSION='"$(VERSION)"'
 HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDLIBS   := -lssl -lcrypto
+LDLIBS   := -lssl -lcrypto -lcares
 JOBS     := $(shell nproc)
 
 SRC   := $(filter-out %_test.c,$(wildcard src/*/*.c src/*/*/*.c))

@@ -3,13 +3,15 @@
 root      the project's folder                    bin_dir   where pixi-ws-client and pixi-ws-server are
 run       run(args, input=, timeout=)             spawn     spawn(args) -> Proc, stopped at the end
 server    server(*args) -> Server with .url       env       a clean environment to start programs in
-free_port free_port() -> a TCP port of 127.0.0.1
+hub       hub(**settings) -> Server with .key     settings  settings(name, **members) -> a file of them
+echo      echo(**settings) -> Server that echoes  free_port free_port() -> a TCP port of 127.0.0.1
 
 Programs named pixi-ws-* come from bin_dir. A sanitizer report in any program's stderr fails the test.
 Wait for lines and ends of programs, never for time to pass.
 """
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -272,3 +274,58 @@ def server(spawn):
         return Server(spawn(["pixi-ws-server", *args, "--listen", "127.0.0.1:0"], env=env, cwd=cwd))
 
     return server
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """settings(name="settings", **members) -> path of a settings file; a member "a__b" is "a": {"b": ...}."""
+
+    def settings(name="settings", **members):
+        tree = {}
+        for path, value in members.items():
+            group, _, member = path.rpartition("__")
+            (tree.setdefault(group, {}) if group else tree)[member] = value
+        file = tmp_path / f"{name}.json"
+        file.write_text(json.dumps(tree))
+        file.chmod(0o600)
+        return file
+
+    return settings
+
+
+@pytest.fixture
+def echo(server, settings):
+    """echo(**settings) -> Server that sends every message back."""
+
+    def echo(**members):
+        return server("--echo", "--config", settings("server", **members))
+
+    return echo
+
+
+@pytest.fixture
+def hub(spawn, settings, run, tmp_path):
+    """hub(**settings) -> Server with .key, an API key that may do everything, and .keys, those and others by name.
+
+    keys={"name": ("may/publish", "may/subscribe")} makes others; port= is for one that comes back; program= is another
+    build; its arguments go before.
+    """
+    made, file = {}, tmp_path / "server.keys"
+
+    def add_key(name, publish, subscribe):
+        args = ["key", "add", name, "--publish", publish, "--subscribe", subscribe, "--keys", file]
+        done = run(["pixi-ws-server", *args])
+        assert done.returncode == 0, done.stderr
+        made[name] = done.stdout.strip()
+
+    def hub(*args, port=0, keys=None, program="pixi-ws-server", env=None, **members):
+        for name, (publish, subscribe) in {"test": ("#", "#"), **(keys or {})}.items():
+            if name not in made:
+                add_key(name, publish, subscribe)
+        config = settings("server", **members)
+        listen = f"127.0.0.1:{port}"
+        out = Server(spawn([program, *args, "--config", config, "--keys", file, "--listen", listen], env=env))
+        out.keys, out.key, out.bearer = made, made["test"], f"Authorization: Bearer {made['test']}"
+        return out
+
+    return hub

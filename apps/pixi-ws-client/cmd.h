@@ -53,7 +53,7 @@ struct session {
     int exit_code;
     bool is_over, was_interrupted;
     bool is_finished; /* session_finish was called: exit_code counts */
-    void *ctx; /* the command's */
+    void *ctx;        /* the command's */
 };
 
 /* load_settings -- settings as flags, environment and file give them; mistakes are printed. 0 or the exit code. On any

@@ -257,7 +257,10 @@ static int start(struct connect *c)
 {
     static const int ends[] = {SIGINT, SIGTERM, 0};
     const struct pixi_settings *s = &c->settings;
-    struct pixi_failure_at at = failure_at(c);
+    struct pixi_dial_to to = {.host = s->endpoints[0].host,
+                              .port = s->endpoints[0].port,
+                              .proxy = s->proxies[0],
+                              .timeout_ms = (uint32_t)s->timeouts.connect_ms};
 
     c->limits = (struct pixi_link_limits){
         .http = {.head_bytes = 16384, .field_count = PIXI_HTTP_FIELDS},
@@ -273,13 +276,7 @@ static int start(struct connect *c)
         return PIXI_EXIT_INTERNAL;
     pixi_link_init(&c->link, &c->loop, PIXI_CLIENT, &handlers, &c->limits);
     c->dial.on_done = on_dialled;
-    if (pixi_dial_resolve(&c->dial, at.host, at.port) != PIXI_OK) {
-        struct pixi_failure f = pixi_failure_dial(PIXI_E_NAME, &at, c->dial.text);
-
-        fail(c, &f);
-        return c->exit_code;
-    }
-    pixi_dial_start(&c->dial, &c->loop, &c->link.tcp, &pixi_link_tcp, s->timeouts.connect_ms);
+    pixi_dial_start(&c->dial, &c->loop, &c->link.tcp, &pixi_link_tcp, &to);
     return 0;
 }
 

@@ -74,6 +74,16 @@ static int read_options(struct app *app, int argc, char **argv, bool *is_quick)
     return 0;
 }
 
+static void take_tls(const struct pixi_settings *s, struct pixi_verify_settings *set)
+{
+    set->tls.ca_file = s->tls_files.ca_file;
+    set->tls.cert_file = s->tls_files.cert_file;
+    set->tls.key_file = s->tls_files.key_file;
+    set->tls.min_version = (enum pixi_tls_version)s->tls.min_version;
+    set->tls_for = (struct pixi_tls_peer){
+        .name = s->tls.server_name, .pins = s->pins, .pin_count = s->tls.pin_sha256.count};
+}
+
 int cmd_verify(struct app *app, int argc, char **argv)
 {
     struct sigaction stop = {.sa_handler = on_stop};
@@ -96,7 +106,10 @@ int cmd_verify(struct app *app, int argc, char **argv)
     set.key_origin = s.key_from;
     set.settings_file = app->settings_path;
     set.allow_plaintext = s.allow_plaintext;
+    set.proxy = s.proxies[0];
+    take_tls(&s, &set);
     set.connect_ms = (uint32_t)s.timeouts.connect_ms;
+    set.tls_ms = (uint32_t)s.timeouts.tls_ms;
     set.upgrade_ms = (uint32_t)s.timeouts.upgrade_ms;
     set.request_ms = s.timeouts.request_ms < 5000 ? (uint32_t)s.timeouts.request_ms : 5000;
     set.close_ms = (uint32_t)s.timeouts.close_ms;

@@ -14,7 +14,8 @@ enum { EXIT_USAGE = 2, EXIT_SETTINGS = 3, EXIT_LISTEN = 5, EXIT_INTERNAL = 14 };
 struct run {
     struct pixi_loop loop;
     struct pixi_server_settings settings;
-    struct pixi_keys keys;
+    struct pixi_keys keys[2]; /* one in use, one to read the file into anew */
+    unsigned in_use;
     struct pixi_server *server;
     struct pixi_signals signals;
     struct pixi_buf mistakes;
@@ -109,7 +110,7 @@ static int load(struct run *r)
     if (r->mode == PIXI_SERVER_ECHO)
         widen_echo(&r->settings);
     if (rc == PIXI_OK && r->mode == PIXI_SERVER_HUB)
-        rc = pixi_keys_load(&r->keys, r->settings.keys_path, PIXI_KEYS_MAY_BE_MISSING, &r->mistakes);
+        rc = pixi_keys_load(&r->keys[0], r->settings.keys_path, PIXI_KEYS_MAY_BE_MISSING, &r->mistakes);
     if (r->mistakes.len)
         fprintf(stderr, "%.*s", (int)r->mistakes.len, (const char *)r->mistakes.bytes);
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? EXIT_SETTINGS : EXIT_INTERNAL;
@@ -122,10 +123,74 @@ static void on_idle(void *ctx)
     pixi_loop_stop(&r->loop);
 }
 
+/* A line of the log for each of the text's. */
+static void log_lines(const struct pixi_buf *text)
+{
+    struct pixi_cur c = pixi_buf_cur(text);
+
+    while (c.p != c.end) {
+        const uint8_t *end = memchr(c.p, '\n', pixi_cur_left(&c));
+        int len = (int)((end ? end : c.end) - c.p);
+
+        pixi_log(PIXI_LOG_ERROR, "%.*s", len, (const char *)c.p);
+        c.p = end ? end + 1 : c.end;
+    }
+}
+
+static void reload_keys(struct run *r)
+{
+    struct pixi_keys *fresh = &r->keys[!r->in_use];
+    struct pixi_buf mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX);
+    int rc = pixi_keys_load(fresh, r->settings.keys_path, PIXI_KEYS_MUST_EXIST, &mistakes);
+
+    if (rc == PIXI_OK)
+        rc = pixi_server_set_keys(r->server, fresh);
+    if (rc == PIXI_OK) {
+        pixi_keys_clear(&r->keys[r->in_use]);
+        r->in_use = !r->in_use;
+        pixi_log(PIXI_LOG_INFO, "SIGHUP: %s holds %zu keys", r->settings.keys_path, pixi_keys_count(fresh));
+    } else {
+        log_lines(&mistakes);
+        pixi_log(PIXI_LOG_ERROR, "SIGHUP: the keys are not read again (%s): those before stay in use",
+                 pixi_err_text(rc));
+        pixi_keys_clear(fresh);
+    }
+    pixi_buf_clear(&mistakes);
+}
+
+static void reload_tls(struct run *r)
+{
+    struct pixi_buf problem = pixi_buf_init(4096);
+    int rc = pixi_server_reload_tls(r->server, &problem);
+
+    if (rc == PIXI_OK) {
+        pixi_log(PIXI_LOG_INFO, "SIGHUP: new connections get the certificate in %s",
+                 r->settings.tls_files.cert_file);
+    } else {
+        log_lines(&problem);
+        pixi_log(PIXI_LOG_ERROR, "SIGHUP: the certificate is not read again (%s): that before stays in use",
+                 pixi_err_text(rc));
+    }
+    pixi_buf_clear(&problem);
+}
+
+/* What is wrong is logged, and changes nothing. */
+static void reload(struct run *r)
+{
+    if (r->mode == PIXI_SERVER_HUB)
+        reload_keys(r);
+    if (r->settings.tls.listen.count)
+        reload_tls(r);
+}
+
 static void on_signal(struct pixi_signals *signals, int signal)
 {
     struct run *r = (struct run *)((char *)signals - offsetof(struct run, signals));
 
+    if (signal == SIGHUP) {
+        reload(r);
+        return;
+    }
     pixi_log(PIXI_LOG_INFO, "%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
     pixi_server_drain(r->server, on_idle, r);
 }
@@ -143,10 +208,10 @@ static void raise_descriptors(void)
 
 static int start(struct run *r)
 {
-    static const int ends[] = {SIGTERM, SIGINT, 0};
+    static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
     struct pixi_buf problem = pixi_buf_init(4096);
     char at[128];
-    int rc = pixi_server_new(&r->loop, &r->settings, &r->keys, r->mode, &r->server, &problem);
+    int rc = pixi_server_new(&r->loop, &r->settings, &r->keys[0], r->mode, &r->server, &problem);
 
     if (rc != PIXI_OK)
         fprintf(stderr, "pixi-ws-server: %.*s\n", problem.len ? (int)problem.len : 64,
@@ -157,9 +222,9 @@ static int start(struct run *r)
                : rc == PIXI_E_SYS                           ? EXIT_LISTEN
                                                             : EXIT_INTERNAL;
     r->signals.on_signal = on_signal;
-    if (pixi_signals_open(&r->signals, &r->loop, ends) != PIXI_OK)
+    if (pixi_signals_open(&r->signals, &r->loop, signals) != PIXI_OK)
         return EXIT_INTERNAL;
-    if (r->mode == PIXI_SERVER_HUB && pixi_keys_count(&r->keys) == 0)
+    if (r->mode == PIXI_SERVER_HUB && pixi_keys_count(&r->keys[0]) == 0)
         pixi_log(PIXI_LOG_WARNING,
                  "%s holds no API key, so nobody can connect; make one with: pixi-ws-server key add NAME",
                  r->settings.keys_path);
@@ -189,7 +254,8 @@ int cmd_run(int argc, char **argv)
         pixi_server_free(r.server);
         pixi_loop_clear(&r.loop);
     }
-    pixi_keys_clear(&r.keys);
+    pixi_keys_clear(&r.keys[0]);
+    pixi_keys_clear(&r.keys[1]);
     pixi_server_settings_clear(&r.settings);
     pixi_buf_clear(&r.mistakes);
     return exit_code;

@@ -21,7 +21,8 @@ static void print_help(FILE *out)
           "  -V, --version       print the version\n"
           "  -h, --help          this\n\n"
           "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to\n"
-          "come back, closes with 1012 and ends with 0.\n",
+          "come back, closes with 1012 and ends with 0. SIGHUP reads the API keys and the\n"
+          "certificate again; who is connected stays, unless its key is gone.\n",
           out);
 }
 

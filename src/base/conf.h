@@ -52,10 +52,11 @@ struct pixi_conf_fault {
 typedef bool pixi_conf_check(struct pixi_cur value, struct pixi_conf_fault *fault);
 
 enum {
-    PIXI_CONF_SECRET = 1,   /* the value is never written into a message, and masked when shown */
-    PIXI_CONF_REQUIRED = 2, /* of an object in a list: it must be there */
-    PIXI_CONF_NO_ENV = 4,   /* no environment variable */
-    PIXI_CONF_UNIQUE = 8,   /* of an object in a list: a string that no other object of the list has */
+    PIXI_CONF_SECRET = 1,    /* the value is never written into a message, and masked when shown */
+    PIXI_CONF_REQUIRED = 2,  /* of an object in a list: it must be there */
+    PIXI_CONF_NO_ENV = 4,    /* no environment variable */
+    PIXI_CONF_UNIQUE = 8,    /* of an object in a list: a string that no other object of the list has */
+    PIXI_CONF_USERINFO = 16, /* a URL with a password, perhaps: not in messages, shown without it */
 };
 
 struct pixi_conf_row {

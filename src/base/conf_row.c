@@ -45,6 +45,11 @@ void pixi_conf_put_quoted(struct pixi_cur text, struct pixi_buf *b)
         pixi_buf_put_str(b, "\"pk_…\"");
         return;
     }
+    if (pixi_cur_left(&text) && memmem(text.p, pixi_cur_left(&text), "://", 3) &&
+        memchr(text.p, '@', pixi_cur_left(&text))) { /* a password, perhaps */
+        pixi_buf_put_str(b, "\"…@…\"");
+        return;
+    }
     pixi_buf_put_str(b, "\"");
     for (; text.p != text.end && text.p - first < QUOTED_MAX; text.p += len) {
         len = character(text, &is_control);
@@ -63,7 +68,7 @@ static void put_found(const struct pixi_conf_row *row, const struct pixi_json_to
         [PIXI_JSON_NUMBER] = "a number",  [PIXI_JSON_TRUE] = "true",    [PIXI_JSON_FALSE] = "false",
         [PIXI_JSON_NULL] = "null",
     };
-    bool is_secret = row && row->flags & PIXI_CONF_SECRET;
+    bool is_secret = row && row->flags & (PIXI_CONF_SECRET | PIXI_CONF_USERINFO);
 
     if (t->type == PIXI_JSON_STRING && !is_secret)
         pixi_conf_put_quoted(t->text, b);

@@ -32,12 +32,33 @@ static void put_secret(struct pixi_json_out *w, const char *secret)
     pixi_buf_clear(&mask);
 }
 
+/* "http://user:password@host/" as "http://…@host/" */
+static void put_without_user(struct pixi_json_out *w, const char *url)
+{
+    const char *at = strrchr(url, '@'), *slashes = strstr(url, "://");
+    int scheme_len = slashes && slashes < at ? (int)(slashes - url) + 3 : 0;
+    struct pixi_buf text = pixi_buf_init(2 * strlen(url) + 16);
+
+    if (!at) {
+        pixi_json_text(w, url);
+        return;
+    }
+    pixi_buf_putf(&text, "%.*s…%s", scheme_len, url, at);
+    if (text.err == PIXI_OK)
+        pixi_json_string(w, pixi_buf_cur(&text));
+    else
+        pixi_json_null(w);
+    pixi_buf_clear(&text);
+}
+
 static void put_string(struct pixi_json_out *w, const struct pixi_conf_row *row, const char *text)
 {
     if (!text)
         pixi_json_null(w);
     else if (row->flags & PIXI_CONF_SECRET)
         put_secret(w, text);
+    else if (row->flags & PIXI_CONF_USERINFO)
+        put_without_user(w, text);
     else
         pixi_json_text(w, text);
 }

@@ -80,7 +80,10 @@
     X(RATE, -110, "rate limited", "")                                                                        \
     /* TLS */                                                                                                \
     X(TLS, -120, "TLS failed", "RFC 8446 §6.2")                                                              \
-    X(TLS_END, -121, "the peer has finished sending", "RFC 8446 §6.1")
+    X(TLS_END, -121, "the peer has finished sending", "RFC 8446 §6.1")                                       \
+    /* proxy */                                                                                              \
+    X(PROXY, -130, "the proxy opens no way", "")                                                             \
+    X(PROXY_USER, -131, "the proxy wants a user and a password", "")
 
 enum {
     PIXI_OK = 0,   /* done; outputs are set */

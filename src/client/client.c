@@ -1,5 +1,6 @@
 #include "client/client.h"
 #include "client/call.h"
+#include "client/settings_proxy.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -399,20 +400,15 @@ static void on_dialled(struct pixi_dial *d, int err)
 
 static void start_dial(struct pixi_client *c)
 {
-    const struct pixi_url *u = endpoint(c);
-    struct pixi_failure_at at = failure_at(c);
-    int rc;
+    struct pixi_dial_to to = {.host = endpoint(c)->host,
+                              .port = endpoint(c)->port,
+                              .proxy = c->settings->proxies[c->endpoint],
+                              .timeout_ms = (uint32_t)c->settings->timeouts.connect_ms};
 
     pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
     c->state = PIXI_CLIENT_DIALLING;
     c->dial.on_done = on_dialled;
-    rc = pixi_dial_resolve(&c->dial, u->host, u->port);
-    if (rc == PIXI_OK) {
-        pixi_dial_start(&c->dial, c->loop, &c->link.tcp, &pixi_link_tcp, c->settings->timeouts.connect_ms);
-        return;
-    }
-    c->failure = pixi_failure_dial(rc, &at, c->dial.text);
-    lost(c);
+    pixi_dial_start(&c->dial, c->loop, &c->link.tcp, &pixi_link_tcp, &to);
 }
 
 int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f)
@@ -422,7 +418,7 @@ int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f)
 
         *f = (struct pixi_failure){
             .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings", .is_final = true};
-        if (!u->is_tls && s->key && !s->allow_plaintext && !pixi_url_is_loopback(u)) {
+        if (!u->is_tls && s->key && !s->allow_plaintext && !pixi_settings_is_private(s, i)) {
             snprintf(f->cause, sizeof f->cause, "ws://%s would carry the API key across the network in clear",
                      u->authority);
             snprintf(
@@ -441,7 +437,7 @@ void pixi_client_init(struct pixi_client *c, struct pixi_loop *l, const struct p
     c->limits = (struct pixi_link_limits){
         .http = {.head_bytes = HEAD_MAX, .field_count = DIALLED_FIELDS},
         .message_bytes = s->limits.message_bytes + ENVELOPE_MAX,
-        .queue_bytes = s->limits.queue_bytes,
+        .queue_bytes = s->limits.queue_bytes + ENVELOPE_MAX,
         .handshake_ms = (uint32_t)s->timeouts.upgrade_ms,
         .close_ms = (uint32_t)s->timeouts.close_ms,
         .ping_ms = (uint32_t)s->keepalive.interval_ms,

@@ -56,10 +56,29 @@ static void say(char out[PIXI_FAILURE_TEXT], const char *format, ...)
     pixi_failure_escape(raw, out, PIXI_FAILURE_TEXT);
 }
 
+static struct pixi_failure proxy_failure(int err, const struct pixi_failure_at *at, const char *text)
+{
+    struct pixi_failure f = {.err = err, .exit_code = PIXI_EXIT_CONNECT, .layer = "proxy"};
+
+    say(f.cause, "no way to %s port %u: %s", at->host, at->port, text);
+    if (err == PIXI_E_PROXY_USER) {
+        f.is_final = true;
+        say(f.fix, "put the proxy's user name into proxy.username and its password into proxy.password_file");
+    } else if (strstr(text, " cannot be ")) {
+        say(f.fix, "start the proxy, or correct proxy.url (else HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)");
+    } else {
+        say(f.fix,
+            "see whether the proxy may connect there; what needs no proxy belongs into proxy.no_proxy");
+    }
+    return f;
+}
+
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text)
 {
     struct pixi_failure f = {.err = err, .exit_code = PIXI_EXIT_CONNECT, .layer = "tcp"};
 
+    if (err == PIXI_E_PROXY || err == PIXI_E_PROXY_USER)
+        return proxy_failure(err, at, text);
     if (err == PIXI_E_NAME) {
         f.exit_code = PIXI_EXIT_NAME;
         f.layer = "name";
@@ -194,34 +213,6 @@ static const struct end_row during_tls[] = {
     {0, PIXI_EXIT_TLS, "tls", true, "TLS failed", "see the message"},
 };
 
-/* What to do about it is in the words that say what is wrong: tls.c. */
-static const char *tls_fix(const char *problem)
-{
-    static const struct {
-        const char *part, *fix;
-    } rows[] = {
-        {"expired",
-         "the server's operator must renew the certificate; if it was renewed, check this machine's clock"},
-        {"not valid before", "check this machine's clock, or wait"},
-        {"self-signed",
-         "put the certificate into a file and name it as tls.ca_file, if you know it to be the right one"},
-        {"issuer is not trusted", "name the file with the issuer's certificate as tls.ca_file"},
-        {"another name", "use one of the names in the certificate in \"url\", or set tls.server_name"},
-        {"not TLS at all", "use ws:// in \"url\", or the port on which the server speaks TLS"},
-        {"too old", "the server must offer TLS 1.2 or newer (tls.min_version)"},
-        {"version", "set tls.min_version to what the server offers, if that is acceptable"},
-        {"client certificate", "set tls.cert_file and tls.key_file to a certificate that the server accepts"},
-        {"this side's certificate",
-         "set tls.cert_file and tls.key_file to a certificate that the server accepts"},
-        {"pin_sha256", "if the server's key was changed on purpose, put the new one into tls.pin_sha256"},
-    };
-
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        if (strstr(problem, rows[i].part))
-            return rows[i].fix;
-    return "check the server's TLS settings; `pixi-ws-client verify` shows what was agreed";
-}
-
 static const struct end_row during_upgrade[] = {
     {PIXI_E_TIMEOUT, PIXI_EXIT_TIMEOUT, "upgrade", false,
      "took the connection but did not answer the upgrade in time",
@@ -231,6 +222,8 @@ static const struct end_row during_upgrade[] = {
      "check that a WebSocket server listens there; a TLS port closes when it hears ws://"},
     {PIXI_E_RESET, PIXI_EXIT_UPGRADE, "upgrade", false, "cut the connection during the upgrade",
      "check that a WebSocket server listens there"},
+    /* TLS 1.3: what the server thinks of this side's certificate comes after the handshake */
+    {PIXI_E_TLS, PIXI_EXIT_TLS, "tls", true, "TLS failed", "see the message"},
     {PIXI_E_WS_PROTOCOL, PIXI_EXIT_UPGRADE, "upgrade", true, "speaks WebSocket, but not pixi.v1",
      "point \"url\" to a Pixi server; `connect` and `verify` work with any WebSocket server"},
     {0, PIXI_EXIT_UPGRADE, "upgrade", true, "gave an answer that is no WebSocket upgrade",
@@ -238,6 +231,8 @@ static const struct end_row during_upgrade[] = {
 };
 
 static const struct end_row when_open[] = {
+    {PIXI_E_WS_PROTOCOL, PIXI_EXIT_UPGRADE, "upgrade", true, "speaks WebSocket, but not pixi.v1",
+     "point \"url\" to a Pixi server; `connect` and `verify` work with any WebSocket server"},
     {PIXI_E_RESET, PIXI_EXIT_CLOSED, "connection", false, "connection lost (1006)",
      "check the server's log and the network between; trying again may help"},
     {PIXI_E_WS_NO_CLOSE, PIXI_EXIT_CLOSED, "connection", false,
@@ -331,7 +326,7 @@ struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const str
     else
         say(f.cause, "%s:%u: %s: %s (%s)", at->host, at->port, row->cause, pixi_err_text(end->err),
             pixi_err_clause(end->err));
-    say(f.fix, "%s", end->err == PIXI_E_TLS ? tls_fix(end->problem) : row->fix);
+    say(f.fix, "%s", end->err == PIXI_E_TLS && end->fix ? end->fix : row->fix);
     return f;
 }
 

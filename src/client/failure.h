@@ -47,7 +47,7 @@ struct pixi_failure_at {
  * that are not UTF-8, as \xHH; what does not fit into size is left out. */
 void pixi_failure_escape(const char *text, char *out, size_t size);
 
-/* pixi_failure_dial -- name or TCP: text is pixi_dial's. */
+/* pixi_failure_dial -- name, TCP or proxy: text is pixi_dial's. */
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text);
 
 /* pixi_failure_refused -- the server answered the upgrade with another status than 101. */

@@ -1,4 +1,5 @@
 #include "client/settings.h"
+#include "client/settings_proxy.h"
 
 #include "base/base64.h"
 #include "base/file.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, SUBSCRIPTIONS_MAX = 64 };
+enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, SUBSCRIPTIONS_MAX = 64, NO_PROXY_MAX = 64 };
 
 static bool check_url(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
@@ -84,6 +85,23 @@ static bool check_pin(struct pixi_cur value, struct pixi_conf_fault *fault)
     return read_pin(value, pin);
 }
 
+static bool check_proxy(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    return pixi_proxy_parse(value, NULL, fault) == PIXI_OK;
+}
+
+static bool check_proxy_user(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    fault->found = "something else"; /* a password may stand behind the colon */
+    return is_visible(value) && !memchr(value.p, ':', pixi_cur_left(&value));
+}
+
+static bool check_rule(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    (void)fault;
+    return pixi_proxy_rule_is_valid(value);
+}
+
 static const char url_expected[] = "ws://HOST[:PORT][/PATH] or wss://...";
 static const char key_expected[] = "an API key: 16 .. 512 visible ASCII characters, no spaces";
 static const char *const dialects[] = {"pixi.v1", NULL};
@@ -149,6 +167,18 @@ static const struct pixi_conf_row rows[] = {
      .initial = "[]",
      .expected = "the SHA-256 of a public key in base64 (44 characters)",
      .check = check_pin},
+    {TEXT(proxy.url, 1, PIXI_URL_MAX), .flags = PIXI_CONF_USERINFO,
+     .expected = "http://HOST:PORT or socks5h://HOST:PORT", .check = check_proxy},
+    {TEXT(proxy.username, 1, PIXI_PROXY_WORD_MAX),
+     .expected = "1 .. 255 visible ASCII characters, no spaces and no colon", .check = check_proxy_user},
+    {TEXT(proxy.password_file, 1, 4095), .expected = "the path of a file with the password in it"},
+    {.path = "proxy.no_proxy",
+     .kind = PIXI_CONF_STRINGS,
+     .offset = AT(proxy.no_proxy),
+     .max = NO_PROXY_MAX,
+     .initial = "[]",
+     .expected = "a host, .DOMAIN, address, network such as 10.0.0.0/8, or *; perhaps with :PORT",
+     .check = check_rule},
     COUNT(timeouts.connect_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(timeouts.tls_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(timeouts.upgrade_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
@@ -395,6 +425,7 @@ int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_bu
     if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
         choose_url(s, mistakes);
         choose_key(s, mistakes);
+        pixi_settings_choose_proxies(s, mistakes);
         check_orders(s, mistakes);
         take_tls(s, mistakes);
     }

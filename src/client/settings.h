@@ -13,6 +13,7 @@
 
 #include "base/conf.h"
 #include "client/url.h"
+#include "net/proxy.h"
 #include "net/tls.h"
 
 #define PIXI_SETTINGS_FILE "config/websocket_settings.json" /* below the working directory, then below / */
@@ -42,6 +43,10 @@ struct pixi_settings {
         struct pixi_conf_strings pin_sha256;
     } tls;
     struct {
+        const char *url, *username, *password_file; /* as given; proxies are what to use */
+        struct pixi_conf_strings no_proxy;
+    } proxy;
+    struct {
         uint64_t connect_ms, tls_ms, upgrade_ms, request_ms, close_ms;
     } timeouts;
     struct {
@@ -57,6 +62,8 @@ struct pixi_settings {
     /* worked out by load */
     struct pixi_url endpoints[PIXI_SETTINGS_URLS_MAX]; /* of url or urls, in order */
     size_t endpoint_count;                             /* 1 at least after PIXI_OK */
+    /* of each endpoint; NULL: none. Holds the password: pixi_proxy_text is what may be printed */
+    const struct pixi_proxy *proxies[PIXI_SETTINGS_URLS_MAX];
     const char *key;      /* the API key itself, or NULL: send none. Never print it */
     const char *key_from; /* "config/api_key", "api_key", "environment: NAME"; with key */
 

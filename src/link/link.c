@@ -24,8 +24,10 @@ static void set_end(struct pixi_link *k, int err, uint16_t code, struct pixi_cur
         return;
     k->is_end_known = true;
     k->end = (struct pixi_link_end){.err = err, .code = code, .is_ours = is_ours};
-    if (err == PIXI_E_TLS && k->tcp.tls)
+    if (err == PIXI_E_TLS && k->tcp.tls) {
         snprintf(k->end.problem, sizeof k->end.problem, "%s", pixi_tls_problem(k->tcp.tls));
+        k->end.fix = pixi_tls_fix(k->tcp.tls);
+    }
     if (len)
         memcpy(k->end.reason, reason.p, len);
 }

@@ -21,8 +21,6 @@ enum pixi_link_state {
     PIXI_LINK_LINGER,     /* all is said: waiting for the end of the TCP connection */
 };
 
-enum { PIXI_LINK_PROBLEM = 256 };
-
 /* How a link ended. */
 struct pixi_link_end {
     int err;       /* PIXI_OK: the closing handshake was held; else what went wrong */
@@ -32,7 +30,8 @@ struct pixi_link_end {
     bool is_ours; /* we closed, or failed the connection, first */
     unsigned status;                     /* with PIXI_E_WS_STATUS: the HTTP status */
     char reason[PIXI_WS_REASON_MAX + 1]; /* the peer's, UTF-8 */
-    char problem[PIXI_LINK_PROBLEM];     /* with PIXI_E_TLS: what is wrong, in words */
+    char problem[PIXI_TLS_TEXT];         /* with PIXI_E_TLS: what is wrong, in words */
+    const char *fix;                     /* then: what to do about it. Static */
 };
 
 struct pixi_link_handlers {

@@ -6,6 +6,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+enum { SEALED_MAX = 65536 }; /* bytes that are encrypted ahead */
+
 #define OF(member, ptr) ((struct pixi_tcp *)((char *)(ptr)-offsetof(struct pixi_tcp, member)))
 
 static void want(struct pixi_tcp *t)
@@ -44,20 +46,31 @@ static void broke(struct pixi_tcp *t, int sys_errno)
     end(t, PIXI_E_RESET);
 }
 
-/* Encrypts what is queued, so much at a time. false: there is nothing to be sent, or TLS failed, which reading tells. */
-static bool seal(struct pixi_tcp *t)
+/* Encrypts the next part of the queue. false: TLS failed, which reading tells. */
+static bool seal_some(struct pixi_tcp *t)
 {
     struct iovec iov[PIXI_OUT_PIECES];
-    struct pixi_cur sealed = pixi_tls_out(t->tls);
-    int count = 0;
+    int count = pixi_out_iov(&t->out, iov, PIXI_OUT_PIECES);
+    size_t room = SEALED_MAX;
 
-    if (t->is_secured && pixi_cur_left(&sealed) == 0)
-        count = pixi_out_iov(&t->out, iov, PIXI_OUT_PIECES);
-    for (int i = 0; i < count; i++) {
-        if (pixi_tls_write(t->tls, iov[i].iov_base, iov[i].iov_len) != PIXI_OK)
+    for (int i = 0; i < count && room > 0; i++) {
+        size_t len = iov[i].iov_len < room ? iov[i].iov_len : room;
+
+        if (pixi_tls_write(t->tls, iov[i].iov_base, len) != PIXI_OK)
             return false;
-        pixi_out_drop(&t->out, &t->loop->pool, iov[i].iov_len);
+        pixi_out_drop(&t->out, &t->loop->pool, len);
+        room -= len;
     }
+    return true;
+}
+
+/* Fills what TLS has to send, once that is empty. false: there is nothing to be sent. */
+static bool seal(struct pixi_tcp *t)
+{
+    struct pixi_cur sealed = pixi_tls_out(t->tls);
+
+    if (t->is_secured && pixi_cur_left(&sealed) == 0 && !seal_some(t))
+        return false;
     if (t->is_secured && t->is_shut && !t->out.len && !t->is_closing_sent) {
         t->is_closing_sent = true;
         pixi_tls_finish(t->tls);
@@ -201,7 +214,7 @@ static void flush(struct pixi_task *task)
 {
     struct pixi_tcp *t = OF(flush, task);
 
-    if (t->state == PIXI_TCP_OPEN && t->has_unread)
+    if (t->state == PIXI_TCP_OPEN && t->has_unread && !t->is_paused)
         read_sealed(t);
     if (t->state == PIXI_TCP_OPEN && !t->was_blocked) /* blocked: the system tells when there is room */
         drain(t);
@@ -236,6 +249,8 @@ static void read_some(struct pixi_tcp *t)
             read_sealed(t);
         else
             broke(t, ENOMEM);
+    } else if (n == 0 && t->has_unread) {
+        read_sealed(t); /* the end is told when all before it was taken: it is found again */
     } else if (n == 0) {
         end(t, PIXI_OK);
     } else if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) {

@@ -10,7 +10,6 @@
 #include "net/tls.h"
 
 struct pixi_tcp;
-struct pixi_dial;
 
 struct pixi_tcp_handlers {
     /* A connect has ended: PIXI_OK, or PIXI_E_CONNECT with sys_errno set; then only pixi_tcp_close may follow. */
@@ -43,7 +42,6 @@ struct pixi_tcp {
     bool has_unread,
         is_closing_sent; /* with tls: more can be decrypted | it was told that nothing more comes */
     struct pixi_addr peer;
-    struct pixi_dial *dial; /* while one connects it, dial.h */
     enum pixi_tcp_state state;
     bool is_paused, is_ended, is_shut; /* not reading for now | peer has finished | finish when drained */
     bool was_blocked;

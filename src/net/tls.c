@@ -1,7 +1,6 @@
-#include "net/tls.h"
+#include "net/tls_words.h"
 
 #include <openssl/err.h>
-#include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+enum { HELD_MAX = 4096 }; /* bytes that an idle connection may hold, each way */
 
 struct pixi_tls_context {
     SSL_CTX *ssl;
-    SSL_SESSION *session; /* client: the last one, for resumption */
+    SSL_SESSION *session;   /* client: the last one, for resumption */
+    char session_name[256]; /* whose it is: offered to nobody else */
     int key_log_fd;
     unsigned refs;
 };
@@ -27,7 +28,7 @@ struct pixi_tls {
     char name[256];
     uint8_t pins[PIXI_TLS_PINS][PIXI_TLS_PIN];
     size_t pin_count;
-    char problem[PIXI_TLS_TEXT];
+    struct pixi_tls_words words; /* of the first failure */
 };
 
 /* --- contexts ------------------------------------------------------------------------------------------------ */
@@ -56,10 +57,18 @@ static struct pixi_tls_context *context_of(const SSL *ssl)
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
     struct pixi_tls_context *c = context_of(ssl);
+    const struct pixi_tls *t = SSL_get_app_data(ssl);
 
     SSL_SESSION_free(c->session);
     c->session = session;
+    memcpy(c->session_name, t->name, sizeof t->name);
     return 1; /* taken */
+}
+
+static void forget_session(struct pixi_tls_context *c)
+{
+    SSL_SESSION_free(c->session);
+    c->session = NULL;
 }
 
 static void write_key_log(const SSL *ssl, const char *line)
@@ -71,19 +80,9 @@ static void write_key_log(const SSL *ssl, const char *line)
         return; /* the log is for looking at, the connection goes on */
 }
 
-static const char *reason(void)
-{
-    unsigned long e = ERR_peek_last_error();
-    const char *text = ERR_reason_error_string(e);
-
-    if (ERR_GET_LIB(e) == ERR_LIB_SYS)
-        return strerror(ERR_GET_REASON(e));
-    return text ? text : "unknown reason";
-}
-
 static int refuse(struct pixi_buf *problem, const char *what, const char *file)
 {
-    pixi_buf_putf(problem, "tls: %s %s: %s", what, file, reason());
+    pixi_buf_putf(problem, "tls: %s %s: %s", what, file, pixi_tls_words_reason());
     ERR_clear_error();
     return PIXI_E_SETTINGS;
 }
@@ -116,10 +115,20 @@ static int load_own(SSL_CTX *ssl, const struct pixi_tls_options *o, struct pixi_
                                                : refuse(problem, "the key does not belong to", o->cert_file);
 }
 
+static int on_verdict(int is_accepted, X509_STORE_CTX *chain)
+{
+    const SSL *ssl = X509_STORE_CTX_get_ex_data(chain, SSL_get_ex_data_X509_STORE_CTX_idx());
+    struct pixi_tls *t = SSL_get_app_data(ssl);
+
+    if (!is_accepted)
+        pixi_tls_words_verdict(&t->words, chain, t->name);
+    return is_accepted;
+}
+
 static int load_trust(SSL_CTX *ssl, const struct pixi_tls_options *o, struct pixi_buf *problem)
 {
     if (o->role == PIXI_CLIENT || o->ca_file)
-        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+        SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, on_verdict);
     if (!o->ca_file)
         return o->role == PIXI_SERVER || SSL_CTX_set_default_verify_paths(ssl) == 1
                    ? PIXI_OK
@@ -136,7 +145,7 @@ static int open_key_log(struct pixi_tls_context *c, const char *file, struct pix
     if (!file)
         return PIXI_OK;
     c->key_log_fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (c->key_log_fd < 0) {
+    if (c->key_log_fd < 0 || fchmod(c->key_log_fd, 0600) != 0) {
         pixi_buf_putf(problem, "tls: key log %s: %s", file, strerror(errno));
         return PIXI_E_SETTINGS;
     }
@@ -195,155 +204,27 @@ void pixi_tls_context_free(struct pixi_tls_context *c)
 {
     if (!c || --c->refs > 0)
         return;
-    SSL_SESSION_free(c->session);
+    forget_session(c);
     SSL_CTX_free(c->ssl);
     if (c->key_log_fd >= 0)
         close(c->key_log_fd);
     free(c);
 }
 
-/* --- what went wrong, in words -------------------------------------------------------------------------------- */
-
-static void put_date(char *out, size_t len, const ASN1_TIME *t)
-{
-    struct tm tm;
-
-    snprintf(out, len, "an unreadable date");
-    if (t && ASN1_TIME_to_tm(t, &tm) == 1)
-        strftime(out, len, "%Y-%m-%d", &tm);
-}
-
-static void put_name(char *out, size_t len, const X509_NAME *name)
-{
-    BIO *b = BIO_new(BIO_s_mem());
-    int n = 0;
-
-    if (b && name && X509_NAME_print_ex(b, name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
-        n = BIO_read(b, out, (int)len - 1);
-    out[n > 0 ? n : 0] = 0;
-    BIO_free(b);
-}
-
-static void add_name(char *out, size_t len, const char *text)
-{
-    size_t at = strlen(out), some = strlen(text);
-
-    if (at + some + 3 > len)
-        return; /* a certificate for very many names: the first are shown */
-    memcpy(out + at, ", ", 2);
-    memcpy(out + at + (at ? 2 : 0), text, some + 1);
-}
-
-/* "pixi.example, *.pixi.example, 10.0.0.7": what the certificate is for. */
-static void put_names_of(char *out, size_t len, const X509 *cert)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    char text[256];
-
-    out[0] = 0;
-    for (int i = 0; names && i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *n = sk_GENERAL_NAME_value(names, i);
-
-        if (n->type == GEN_DNS) {
-            snprintf(text, sizeof text, "%.*s", ASN1_STRING_length(n->d.dNSName),
-                     (const char *)ASN1_STRING_get0_data(n->d.dNSName));
-            add_name(out, len, text);
-        } else if (n->type == GEN_IPADD) {
-            int family = ASN1_STRING_length(n->d.iPAddress) == 4 ? AF_INET : AF_INET6;
-
-            if (inet_ntop(family, ASN1_STRING_get0_data(n->d.iPAddress), text, sizeof text))
-                add_name(out, len, text);
-        }
-    }
-    GENERAL_NAMES_free(names);
-    if (!out[0])
-        snprintf(out, len, "no names at all");
-}
-
-static void say_certificate(struct pixi_tls *t, long verdict)
-{
-    X509 *cert = SSL_get0_peer_certificate(t->ssl);
-    char text[200] = "";
-
-    switch (verdict) {
-    case X509_V_ERR_CERT_HAS_EXPIRED:
-        put_date(text, sizeof text, cert ? X509_get0_notAfter(cert) : NULL);
-        snprintf(t->problem, sizeof t->problem, "the certificate expired on %s", text);
-        break;
-    case X509_V_ERR_CERT_NOT_YET_VALID:
-        put_date(text, sizeof text, cert ? X509_get0_notBefore(cert) : NULL);
-        snprintf(t->problem, sizeof t->problem, "the certificate is not valid before %s", text);
-        break;
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-        snprintf(t->problem, sizeof t->problem, "the certificate is self-signed");
-        break;
-    case X509_V_ERR_HOSTNAME_MISMATCH:
-    case X509_V_ERR_IP_ADDRESS_MISMATCH:
-        if (cert)
-            put_names_of(text, sizeof text, cert);
-        snprintf(t->problem, sizeof t->problem,
-                 "the certificate is for another name: wanted %.253s, has %.199s", t->name, text);
-        break;
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-        if (cert)
-            put_name(text, sizeof text, X509_get_issuer_name(cert));
-        snprintf(t->problem, sizeof t->problem, "the certificate's issuer is not trusted here: %s", text);
-        break;
-    default:
-        snprintf(t->problem, sizeof t->problem, "the certificate is not accepted: %s",
-                 X509_verify_cert_error_string(verdict));
-    }
-}
-
-static void say_protocol(struct pixi_tls *t)
-{
-    unsigned long e = ERR_peek_error();
-    static const struct {
-        int reason;
-        const char *text;
-    } rows[] = {
-        {SSL_R_WRONG_VERSION_NUMBER, "this is not TLS at all: the peer speaks something else on this port"},
-        {SSL_R_HTTP_REQUEST, "this is not TLS at all: the peer speaks plain HTTP, use ws://"},
-        {SSL_R_PACKET_LENGTH_TOO_LONG, "this is not TLS at all: the peer speaks something else on this port"},
-        {SSL_R_UNSUPPORTED_PROTOCOL, "the peer only speaks a TLS version that is too old"},
-        {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "the peer refuses this TLS version"},
-        {SSL_R_NO_SHARED_CIPHER, "no cipher that both accept"},
-        {SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE, "the peer refuses: no cipher or certificate that both accept"},
-        {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the peer does not trust this side's certificate"},
-        {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the peer does not accept this side's certificate"},
-        {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED,
-         "the peer wants a client certificate: set tls.cert_file and tls.key_file"},
-        {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE, "the client sent no certificate"},
-        {SSL_R_TLSV1_ALERT_NO_APPLICATION_PROTOCOL, "the peer does not speak HTTP/1.1"},
-        {SSL_R_UNEXPECTED_EOF_WHILE_READING, "the peer ended the connection without saying so"},
-    };
-
-    for (size_t i = 0; ERR_GET_LIB(e) == ERR_LIB_SSL && i < sizeof rows / sizeof rows[0]; i++)
-        if (ERR_GET_REASON(e) == rows[i].reason) {
-            snprintf(t->problem, sizeof t->problem, "%s", rows[i].text);
-            return;
-        }
-    snprintf(t->problem, sizeof t->problem, "TLS failed: %s", reason());
-}
+/* --- connections --------------------------------------------------------------------------------------------- */
 
 static int fail(struct pixi_tls *t)
 {
-    long verdict = SSL_get_verify_result(t->ssl);
-
-    if (t->problem[0])
-        return PIXI_E_TLS;
-    if (verdict != X509_V_OK && !SSL_is_init_finished(t->ssl))
-        say_certificate(t, verdict);
-    else
-        say_protocol(t);
+    if (!t->words.problem[0])
+        pixi_tls_words_error(&t->words);
     ERR_clear_error();
     return PIXI_E_TLS;
 }
 
-/* --- connections --------------------------------------------------------------------------------------------- */
+bool pixi_tls_can_resume(const struct pixi_tls_context *c)
+{
+    return c->session && SSL_SESSION_is_resumable(c->session);
+}
 
 static bool is_address(const char *name)
 {
@@ -382,6 +263,7 @@ struct pixi_tls *pixi_tls_new(struct pixi_tls_context *c, const struct pixi_tls_
     }
     BIO_set_mem_eof_return(t->in, -1); /* empty means: more will come */
     SSL_set_bio(t->ssl, t->in, t->out);
+    SSL_set_app_data(t->ssl, t);
     t->context = c;
     c->refs++;
     if (!peer) {
@@ -389,12 +271,13 @@ struct pixi_tls *pixi_tls_new(struct pixi_tls_context *c, const struct pixi_tls_
         return t;
     }
     SSL_set_connect_state(t->ssl);
-    if (c->session && SSL_SESSION_is_resumable(c->session))
+    if (!expect(t, peer)) {
+        pixi_tls_free(t);
+        return NULL;
+    }
+    if (pixi_tls_can_resume(c) && strcmp(c->session_name, t->name) == 0)
         SSL_set_session(t->ssl, c->session);
-    if (expect(t, peer))
-        return t;
-    pixi_tls_free(t);
-    return NULL;
+    return t;
 }
 
 void pixi_tls_free(struct pixi_tls *t)
@@ -440,7 +323,8 @@ static int check_pins(struct pixi_tls *t)
     /* a resumed session has no chain, and was checked when it began */
     if (SSL_session_reused(t->ssl))
         return PIXI_OK;
-    snprintf(t->problem, sizeof t->problem, "no certificate of the chain has a key named in tls.pin_sha256");
+    forget_session(t->context); /* TLS 1.2 has given it already, and resuming it would get past this check */
+    pixi_tls_words_pin(&t->words);
     return PIXI_E_TLS;
 }
 
@@ -448,7 +332,7 @@ int pixi_tls_handshake(struct pixi_tls *t)
 {
     int rc, why;
 
-    if (t->problem[0])
+    if (t->words.problem[0])
         return PIXI_E_TLS;
     ERR_clear_error();
     rc = SSL_do_handshake(t->ssl);
@@ -458,6 +342,39 @@ int pixi_tls_handshake(struct pixi_tls *t)
     return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? PIXI_MORE : fail(t);
 }
 
+/* A memory BIO keeps all that it ever took: where that is much, another takes its place while it is empty. */
+static BIO *fresh(BIO *b)
+{
+    BUF_MEM *held;
+
+    if (BIO_get_mem_ptr(b, &held) != 1 || held->length || held->max <= HELD_MAX)
+        return NULL;
+    b = BIO_new(BIO_s_mem());
+    if (b)
+        BIO_set_mem_eof_return(b, -1); /* empty means: more will come */
+    return b;
+}
+
+static void shrink_in(struct pixi_tls *t)
+{
+    BIO *b = fresh(t->in);
+
+    if (!b)
+        return;
+    t->in = b;
+    SSL_set0_rbio(t->ssl, b);
+}
+
+static void shrink_out(struct pixi_tls *t)
+{
+    BIO *b = fresh(t->out);
+
+    if (!b)
+        return;
+    t->out = b;
+    SSL_set0_wbio(t->ssl, b);
+}
+
 int pixi_tls_read(struct pixi_tls *t, uint8_t *out, size_t room, size_t *len)
 {
     ERR_clear_error();
@@ -465,7 +382,7 @@ int pixi_tls_read(struct pixi_tls *t, uint8_t *out, size_t room, size_t *len)
         return PIXI_OK;
     switch (SSL_get_error(t->ssl, 0)) {
     case SSL_ERROR_WANT_READ:
-    case SSL_ERROR_WANT_WRITE: return PIXI_MORE;
+    case SSL_ERROR_WANT_WRITE: shrink_in(t); return PIXI_MORE;
     case SSL_ERROR_ZERO_RETURN: return PIXI_E_TLS_END;
     default: return fail(t);
     }
@@ -485,7 +402,7 @@ int pixi_tls_write(struct pixi_tls *t, const uint8_t *bytes, size_t len)
 void pixi_tls_finish(struct pixi_tls *t)
 {
     ERR_clear_error();
-    if (SSL_is_init_finished(t->ssl) && !t->problem[0])
+    if (SSL_is_init_finished(t->ssl) && !t->words.problem[0])
         SSL_shutdown(t->ssl);
     ERR_clear_error();
 }
@@ -507,11 +424,17 @@ void pixi_tls_sent(struct pixi_tls *t, size_t len)
     for (; len > 0; len -= some)
         if (BIO_read_ex(t->out, sink, len < sizeof sink ? len : sizeof sink, &some) != 1)
             return;
+    shrink_out(t);
 }
 
 const char *pixi_tls_problem(const struct pixi_tls *t)
 {
-    return t->problem;
+    return t->words.problem;
+}
+
+const char *pixi_tls_fix(const struct pixi_tls *t)
+{
+    return t->words.fix;
 }
 
 void pixi_tls_info(const struct pixi_tls *t, struct pixi_tls_info *out)
@@ -525,8 +448,8 @@ void pixi_tls_info(const struct pixi_tls *t, struct pixi_tls_info *out)
                                   .is_resumed = SSL_session_reused(t->ssl) == 1};
     if (!cert)
         return;
-    put_name(out->subject, sizeof out->subject, X509_get_subject_name(cert));
-    put_name(out->issuer, sizeof out->issuer, X509_get_issuer_name(cert));
+    pixi_tls_words_name(out->subject, sizeof out->subject, X509_get_subject_name(cert));
+    pixi_tls_words_name(out->issuer, sizeof out->issuer, X509_get_issuer_name(cert));
     if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) == 1)
         out->days_left = days;
     out->chain_len = chain ? (unsigned)sk_X509_num(chain) : 1;

@@ -30,6 +30,9 @@ struct pixi_tls_context;
 int pixi_tls_context_new(const struct pixi_tls_options *o, struct pixi_tls_context **out,
                          struct pixi_buf *problem);
 
+/* pixi_tls_can_resume -- a client's context has a session that its next connection to the same name offers. */
+bool pixi_tls_can_resume(const struct pixi_tls_context *c);
+
 /* pixi_tls_context_free -- connections made from it live on. NULL is fine. */
 void pixi_tls_context_free(struct pixi_tls_context *c);
 
@@ -70,8 +73,10 @@ void pixi_tls_finish(struct pixi_tls *t);
 struct pixi_cur pixi_tls_out(const struct pixi_tls *t);
 void pixi_tls_sent(struct pixi_tls *t, size_t len);
 
-/* pixi_tls_problem -- what went wrong, for people: "the certificate expired on 2026-01-02", "" while nothing did. */
+/* pixi_tls_problem -- what went wrong, for people: "the certificate expired on 2026-01-02", "" while nothing did.
+ * pixi_tls_fix -- what a client's user can do about it; static, NULL while nothing went wrong. */
 const char *pixi_tls_problem(const struct pixi_tls *t);
+const char *pixi_tls_fix(const struct pixi_tls *t);
 
 /* What was agreed, after the handshake. */
 struct pixi_tls_info {

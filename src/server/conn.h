@@ -12,6 +12,9 @@
 #define PIXI_SERVER_PATH     "/api/v1"
 #define PIXI_SERVER_PROTOCOL "pixi.v1"
 
+/* What the hub adds to a message that it took, at most: a filter (1024 bytes, escaped), the position, the time. */
+enum { PIXI_SERVER_ENVELOPE_MAX = 8192 };
+
 /* The answer to a batch: it leaves when the last call in it is answered. */
 struct pixi_batch {
     struct pixi_buf out; /* the array so far, without its closing bracket */
@@ -76,6 +79,9 @@ struct pixi_server {
 /* upgrade.c */
 void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *head, int rc,
                             const struct pixi_ws_request *r);
+
+/* Its permit is the key's; NULL: it may do nothing. */
+void pixi_conn_take_key(struct pixi_conn *c, const struct pixi_key *key);
 
 /* dispatch.c: one text frame; the bytes may be changed. */
 void pixi_server_dispatch(struct pixi_conn *c, uint8_t *bytes, size_t len);

@@ -225,6 +225,14 @@ static void on_history_end(void *ctx, int err, bool is_more)
     pixi_buf_clear(&array);
 }
 
+/* A page is a quarter of the queue, and one message at least. */
+static size_t history_room(const struct pixi_server *s)
+{
+    size_t quarter = s->limits.queue_bytes / 4, one = s->limits.message_bytes + PIXI_SERVER_ENVELOPE_MAX / 2;
+
+    return quarter > one ? quarter : one;
+}
+
 static void history(struct work *w)
 {
     struct pixi_server *s = w->conn->server;
@@ -241,7 +249,7 @@ static void history(struct work *w)
     }
     memcpy(w->call->filter_text, w->p.filter.p, len);
     positions(&w->p, since);
-    w->call->messages = pixi_buf_init(s->limits.queue_bytes / 4);
+    w->call->messages = pixi_buf_init(history_room(s));
     w->call->history = (struct pixi_hub_history){.filter = pixi_cur_init(w->call->filter_text, len),
                                                  .since = since[0],
                                                  .limit = w->p.limit,
@@ -283,7 +291,7 @@ static void put_limits(struct pixi_json_out *out, const struct pixi_server *s)
         uint64_t value;
     } rows[] = {
         {"message_bytes", s->limits.message_bytes},
-        {"queue_bytes", s->limits.queue_bytes},
+        {"queue_bytes", s->settings->limits.queue_bytes},
         {"subscriptions", s->settings->limits.subscriptions},
         {"requests", s->settings->limits.requests},
         {"batch", PIXI_RPC_BATCH_MAX},

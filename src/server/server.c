@@ -163,14 +163,17 @@ static size_t count_from(const struct pixi_server *s, const struct pixi_addr *fr
     return count;
 }
 
-static void refuse_fd(int fd, const char *from, const char *why)
+enum security { PLAIN, WITH_TLS };
+
+/* A TLS client would not understand a word before the handshake. */
+static void refuse_fd(int fd, enum security security, const char *from, const char *why)
 {
     static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 97\r\n"
                                "Content-Type: application/problem+json\r\nConnection: close\r\n\r\n"
                                "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
                                "\"detail\":\"too many connections\"}";
 
-    if (send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
+    if (security == PLAIN && send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
         shutdown(fd, SHUT_WR);
     close(fd);
     pixi_log(PIXI_LOG_WARNING, "%s: refused: %s", from, why);
@@ -190,20 +193,21 @@ static void on_accept(struct pixi_listener *listener, int fd, const struct pixi_
 {
     struct pixi_server *s = listener->watch.owner;
     struct pixi_conn *c;
+    enum security security = listener >= s->listeners + s->plain_count ? WITH_TLS : PLAIN;
     char text[PIXI_ADDR_TEXT];
 
     pixi_addr_text(from, text);
     if (s->conn_count >= s->settings->limits.connections) {
-        refuse_fd(fd, text, "too many connections");
+        refuse_fd(fd, security, text, "too many connections");
         return;
     }
     if (count_from(s, from) >= s->settings->limits.connections_per_address) {
-        refuse_fd(fd, text, "too many connections from this address");
+        refuse_fd(fd, security, text, "too many connections from this address");
         return;
     }
     c = calloc(1, sizeof *c);
     if (!c) {
-        refuse_fd(fd, text, "out of memory");
+        refuse_fd(fd, security, text, "out of memory");
         return;
     }
     memcpy(c->from, text, sizeof text);
@@ -216,7 +220,7 @@ static void on_accept(struct pixi_listener *listener, int fd, const struct pixi_
                    s->mode == PIXI_SERVER_ECHO ? &echo_handlers : &hub_handlers, &s->limits);
     if (pixi_link_serve(&c->link, fd) != PIXI_OK)
         free_conn(c);
-    else if (listener >= s->listeners + s->plain_count)
+    else if (security == WITH_TLS)
         secure(c);
 }
 
@@ -281,8 +285,6 @@ static int start_hub(struct pixi_server *s)
     return PIXI_OK;
 }
 
-enum security { PLAIN, WITH_TLS };
-
 static int open_listener(struct pixi_server *s, const char *text, enum security security,
                          struct pixi_buf *problem)
 {
@@ -325,23 +327,6 @@ static int open_listeners(struct pixi_server *s, const struct pixi_conf_strings 
     return rc;
 }
 
-int pixi_server_reload_tls(struct pixi_server *s, struct pixi_buf *problem)
-{
-    struct pixi_tls_options options = {.role = PIXI_SERVER,
-                                       .ca_file = s->settings->tls_files.client_ca_file,
-                                       .cert_file = s->settings->tls_files.cert_file,
-                                       .key_file = s->settings->tls_files.key_file,
-                                       .min_version = (enum pixi_tls_version)s->settings->tls.min_version};
-    struct pixi_tls_context *fresh;
-    int rc = pixi_tls_context_new(&options, &fresh, problem);
-
-    if (rc != PIXI_OK)
-        return rc;
-    pixi_tls_context_free(s->tls);
-    s->tls = fresh;
-    return PIXI_OK;
-}
-
 static void take_limits(struct pixi_server *s)
 {
     const struct pixi_server_settings *set = s->settings;
@@ -349,7 +334,8 @@ static void take_limits(struct pixi_server *s)
     s->limits = (struct pixi_link_limits){
         .http = {.head_bytes = set->limits.head_bytes, .field_count = set->limits.head_fields},
         .message_bytes = set->limits.message_bytes,
-        .queue_bytes = set->limits.queue_bytes,
+        /* the largest message must fit, or its subscribers would wait for ever */
+        .queue_bytes = set->limits.queue_bytes + PIXI_SERVER_ENVELOPE_MAX,
         .handshake_ms = (uint32_t)set->limits.handshake_ms,
         .close_ms = 3000,
         .ping_ms = (uint32_t)set->keepalive.interval_ms,

@@ -32,6 +32,12 @@ bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, siz
  * As pixi_tls_context_new; on an error what was there stays in use. */
 int pixi_server_reload_tls(struct pixi_server *s, struct pixi_buf *problem);
 
+/* pixi_server_set_keys -- go on with another set of keys. A connection whose key is in it, known by its hash, stays and
+ * may from now on do what that says: subscriptions beyond it end with `unsubscribed`. The others are closed with 3000.
+ *   keys  borrowed as that given to pixi_server_new was, which may be cleared now
+ *   PIXI_OK | PIXI_E_NOMEM (nothing has changed) */
+int pixi_server_set_keys(struct pixi_server *s, const struct pixi_keys *keys);
+
 /* pixi_server_drain -- stop listening, tell every client when to come back, close with 1012; on_idle when the last
  * has gone or drain_ms are over. */
 void pixi_server_drain(struct pixi_server *s, void (*on_idle)(void *ctx), void *ctx);

@@ -147,9 +147,12 @@ static bool is_origin_allowed(const struct pixi_server *s, struct pixi_cur origi
     return false;
 }
 
-static void take_permit(struct pixi_conn *c, const struct pixi_key *key)
+void pixi_conn_take_key(struct pixi_conn *c, const struct pixi_key *key)
 {
     c->key = key;
+    c->permit = (struct pixi_permit){0};
+    if (!key)
+        return;
     c->permit = (struct pixi_permit){.name = pixi_cur_str(key->name),
                                      .publish = key->publish.at,
                                      .publish_count = key->publish.count,
@@ -184,7 +187,7 @@ static const struct refusal *authorize(struct pixi_conn *c, const struct pixi_ht
               : NULL;
     OPENSSL_cleanse(found.bytes, sizeof found.bytes);
     if (key) {
-        take_permit(c, key);
+        pixi_conn_take_key(c, key);
         return NULL;
     }
     /* a script in a browser cannot read an HTTP refusal: it is upgraded and told by a close code */

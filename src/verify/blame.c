@@ -73,11 +73,59 @@ static void blame_silence(struct pixi_verify *v, const struct pixi_peer *p, int 
            "wss:// in \"url\"");
 }
 
+void pixi_blame_proxy(struct pixi_verify *v)
+{
+    char shown[PIXI_SHOWN];
+
+    v->r->layer = "proxy";
+    pixi_check_fail(v, PIXI_EXIT_CONNECT, "", "%s",
+                    pixi_check_show(v, pixi_cur_str(v->wires.dial.text), shown));
+    if (v->wires.dial_err == PIXI_E_PROXY_USER)
+        pixi_check_fix(v,
+                       "put the proxy's user name and password into proxy.username and proxy.password_file");
+    else
+        pixi_check_fix(v, "see the proxy's log, and whether it may connect to %s port %u", v->url.host,
+                       v->url.port);
+}
+
 static void blame_connect(struct pixi_verify *v)
 {
+    if (v->wires.proxy) {
+        pixi_blame_proxy(v);
+        return;
+    }
     v->r->layer = "tcp";
     pixi_check_fail(v, PIXI_EXIT_CONNECT, "", "no connection: %s", v->wires.dial.text);
     pixi_check_fix(v, "keep the server running, and see its log for a limit on connections");
+}
+
+static const struct tls_row {
+    int err, exit_code;
+    const char *cause, *fix;
+} tls_rows[] = {
+    {PIXI_E_TIMEOUT, PIXI_EXIT_TIMEOUT, "the TLS handshake was not answered in time",
+     "see that a TLS server listens on this port; one that speaks ws:// may wait for ever"},
+    {PIXI_E_WS_NO_CLOSE, PIXI_EXIT_TLS, "the server closed the connection during the TLS handshake",
+     "see that a TLS server listens on this port; one that speaks ws:// closes when it hears wss://"},
+    {PIXI_E_RESET, PIXI_EXIT_TLS, "the server reset the connection during the TLS handshake",
+     "see that a TLS server listens on this port, and its log"},
+};
+
+void pixi_blame_tls(struct pixi_verify *v)
+{
+    const struct pixi_wires *ws = &v->wires;
+    char shown[PIXI_SHOWN];
+
+    v->r->layer = "tls";
+    for (size_t i = 0; i < sizeof tls_rows / sizeof *tls_rows; i++) {
+        if (tls_rows[i].err != ws->secure_err)
+            continue;
+        pixi_check_fail(v, tls_rows[i].exit_code, "", "%s", tls_rows[i].cause);
+        pixi_check_fix(v, "%s", tls_rows[i].fix);
+        return;
+    }
+    pixi_check_fail(v, PIXI_EXIT_TLS, "", "%s", pixi_check_show(v, pixi_cur_str(ws->tls_problem), shown));
+    pixi_check_fix(v, "%s", ws->tls_fix);
 }
 
 void pixi_blame_open(struct pixi_verify *v, struct pixi_peer *p, int rc)
@@ -85,6 +133,7 @@ void pixi_blame_open(struct pixi_verify *v, struct pixi_peer *p, int rc)
     v->r->layer = "upgrade";
     switch (rc) {
     case PIXI_E_CONNECT: blame_connect(v); break;
+    case PIXI_E_TLS: pixi_blame_tls(v); break;
     case PIXI_E_WS_STATUS: pixi_blame_status(v, p); break;
     case PIXI_E_HTTP_START: pixi_blame_stranger(v, pixi_buf_cur(&p->wire.in)); break;
     case PIXI_E_TIMEOUT:
@@ -101,6 +150,8 @@ void pixi_blame_next(struct pixi_verify *v, int rc, const char *awaited)
         pixi_check_fix(
             v, "see whether the server is overloaded or stuck; raise the timeouts in %s if it is only slow",
             pixi_check_settings_name(v));
+    } else if (rc == PIXI_E_TLS) {
+        pixi_blame_tls(v);
     } else if (rc == PIXI_E_WS_NO_CLOSE || rc == PIXI_E_RESET) {
         pixi_check_fail(v, PIXI_EXIT_CLOSED, "RFC 6455 §7.1.5",
                         "the server %s the connection without a close frame; %s was awaited",

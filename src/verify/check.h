@@ -13,7 +13,9 @@
     X(ADDRESS, "the host name was not found")                                                                \
     X(KEY_SAFE, "the API key would travel in clear")                                                         \
     X(TCP, "there is no TCP connection")                                                                     \
+    X(THROUGH, "the proxy does not let us through")                                                          \
     X(STREAM, "TLS failed")                                                                                  \
+    X(TLS, "ws:// has no TLS")                                                                               \
     X(UPGRADED, "the upgrade failed")                                                                        \
     X(PIXI, "this endpoint does not speak pixi.v1")                                                          \
     X(HAS_KEY, "no API key in the settings")                                                                 \
@@ -59,7 +61,8 @@ struct pixi_verify {
     struct pixi_verify_settings s; /* defaults filled in */
     struct pixi_vurl url;
     struct pixi_wires wires;
-    unsigned facts; /* PIXI_FACT_* */
+    struct pixi_tls_context *tls; /* owned; NULL: ws:// */
+    unsigned facts;               /* PIXI_FACT_* */
     const struct pixi_verify_row *row;
     struct pixi_verify_result *r; /* of the row that runs */
 };
@@ -102,7 +105,10 @@ bool pixi_check_await(struct pixi_verify *v, struct pixi_peer *p, uint8_t opcode
 void pixi_blame_stranger(struct pixi_verify *v, struct pixi_cur came);
 void pixi_blame_status(struct pixi_verify *v, const struct pixi_peer *p);
 
-/* blame.c: a failure told from what a connection did. rc: not PIXI_OK, from the function named. */
+/* blame.c: a failure told from what a connection did. rc: not PIXI_OK, from the function named; p may be NULL with
+ * PIXI_E_CONNECT and PIXI_E_TLS. */
+void pixi_blame_proxy(struct pixi_verify *v); /* the same with a proxy: v->wires.dial */
+void pixi_blame_tls(struct pixi_verify *v);   /* PIXI_E_TLS: v->wires.secure_err */
 void pixi_blame_open(struct pixi_verify *v, struct pixi_peer *p, int rc); /* pixi_peer_open */
 void pixi_blame_next(struct pixi_verify *v, int rc, const char *awaited); /* pixi_peer_next */
 void pixi_blame_close(struct pixi_verify *v, const struct pixi_event *e, const char *awaited);

@@ -47,40 +47,50 @@ void pixi_check_settings(struct pixi_verify *v)
 
 void pixi_check_name(struct pixi_verify *v)
 {
-    struct pixi_dial *d = &v->wires.dial;
+    const struct pixi_addrs *a = &v->wires.addrs;
+    const struct pixi_proxy *proxy = v->s.proxy;
+    const char *host = proxy ? proxy->host : v->url.host;
     char text[PIXI_ADDR_TEXT];
 
-    if (pixi_dial_resolve(d, v->url.host, v->url.port) != PIXI_OK) {
-        pixi_check_fail(v, PIXI_EXIT_NAME, "", "no address for %s", d->text);
+    if (pixi_wires_resolve(&v->wires, host, proxy ? proxy->port : v->url.port, v->s.connect_ms) != PIXI_OK) {
+        pixi_check_fail(v, PIXI_EXIT_NAME, "", "no address for %s%s", proxy ? "the proxy " : "",
+                        v->wires.dns.text);
         pixi_check_fix(
-            v,
-            "correct the host in \"url\", or make its name known: DNS, /etc/hosts, the container's network");
+            v, "correct the host in \"%s\", or make its name known: DNS, /etc/hosts, the container's network",
+            proxy ? "proxy.url" : "url");
         return;
     }
     v->facts |= PIXI_FACT_ADDRESS;
-    pixi_addr_text(&d->addrs[0], text);
-    if (d->count == 1)
-        pixi_check_pass(v, "%s", text);
+    pixi_addr_text(&a->at[0], text);
+    if (a->count == 1)
+        pixi_check_pass(v, "%s%s", proxy ? "the proxy's: " : "", text);
     else
-        pixi_check_pass(v, "%s and %u more", text, d->count - 1);
+        pixi_check_pass(v, "%s%s and %u more", proxy ? "the proxy's: " : "", text, a->count - 1);
 }
 
-static bool is_all_loopback(const struct pixi_dial *d)
+/* Does it all stay on this machine? Behind a proxy only names tell. */
+static bool is_private(const struct pixi_verify *v)
 {
-    for (unsigned i = 0; i < d->count; i++)
-        if (!pixi_addr_is_loopback(&d->addrs[i]))
+    const struct pixi_addrs *a = &v->wires.addrs;
+
+    for (unsigned i = 0; i < a->count; i++)
+        if (!pixi_addr_is_loopback(&a->at[i]))
             return false;
-    return true;
+    return !v->s.proxy || pixi_proxy_is_loopback(v->url.host);
 }
 
 void pixi_check_plaintext(struct pixi_verify *v)
 {
-    const char *why = v->url.is_tls                     ? "wss://"
-                      : !v->s.api_key                   ? "no API key"
-                      : is_all_loopback(&v->wires.dial) ? "this machine only"
-                      : v->s.allow_plaintext            ? "in clear, as allow_plaintext says"
-                                                        : NULL;
+    const char *why = !v->s.api_key          ? "no API key"
+                      : is_private(v)        ? "this machine only"
+                      : v->s.allow_plaintext ? "in clear, as allow_plaintext says"
+                                             : NULL;
 
+    if (v->url.is_tls) {
+        v->facts |= PIXI_FACT_KEY_SAFE;
+        pixi_check_skip(v, "wss:// encrypts");
+        return;
+    }
     if (!why) {
         pixi_check_fail(v, PIXI_EXIT_SETTINGS, "",
                         "the API key would travel in clear over ws:// to %s, another machine; "
@@ -96,10 +106,12 @@ void pixi_check_plaintext(struct pixi_verify *v)
     pixi_check_pass(v, "%s", why);
 }
 
-static const char *fix_for(int sys_errno)
+static const char *fix_for(int sys_errno, bool has_proxy)
 {
     switch (sys_errno) {
-    case ECONNREFUSED: return "start the server (pixi-ws-server), or correct the port in \"url\"";
+    case ECONNREFUSED:
+        return has_proxy ? "start the proxy, or correct \"proxy.url\""
+                         : "start the server (pixi-ws-server), or correct the port in \"url\"";
     case ENETUNREACH:
     case EHOSTUNREACH: return "see that this machine has a network and a route to the host";
     default:
@@ -111,28 +123,39 @@ void pixi_check_tcp(struct pixi_verify *v)
 {
     struct pixi_wire w;
     char text[PIXI_ADDR_TEXT];
-    int rc = pixi_wire_dial(&w, &v->wires, v->s.connect_ms);
 
-    if (rc) {
+    if (pixi_wire_dial(&w, &v->wires, v->s.connect_ms) != PIXI_OK) {
         pixi_check_fail(v, PIXI_EXIT_CONNECT, "", "%s", v->wires.dial.text);
-        pixi_check_fix(v, "%s", fix_for(rc == PIXI_E_TIMEOUT ? ETIMEDOUT : w.tcp.sys_errno));
+        pixi_check_fix(v, "%s", fix_for(v->wires.dial.sys_errno, v->s.proxy));
         return;
     }
     pixi_wire_close(&w);
     v->facts |= PIXI_FACT_TCP;
-    pixi_addr_text(&v->wires.dial.addrs[0], text);
+    pixi_addr_text(&v->wires.addrs.at[0], text);
     pixi_check_pass(v, "%s", text);
 }
 
-void pixi_check_tls(struct pixi_verify *v)
+/* From here on every connection goes through it. */
+void pixi_check_proxy(struct pixi_verify *v)
 {
-    if (!v->url.is_tls) {
-        v->facts |= PIXI_FACT_STREAM;
-        pixi_check_skip(v, "ws:// has no TLS");
+    struct pixi_wire w;
+    char text[PIXI_PROXY_TEXT];
+
+    v->wires.proxy = v->s.proxy;
+    v->wires.host = v->url.host;
+    v->wires.port = v->url.port;
+    if (v->s.proxy && pixi_wire_dial(&w, &v->wires, v->s.connect_ms) != PIXI_OK) {
+        pixi_blame_proxy(v);
         return;
     }
-    pixi_check_fail(v, PIXI_EXIT_TLS, "", "TLS is not built yet");
-    pixi_check_fix(v, "verify over ws:// on the server's own machine, where nothing leaves it");
+    v->facts |= PIXI_FACT_THROUGH;
+    if (!v->s.proxy) {
+        pixi_check_skip(v, "no proxy");
+        return;
+    }
+    pixi_wire_close(&w);
+    pixi_proxy_text(v->s.proxy, text);
+    pixi_check_pass(v, "%s", text);
 }
 
 /* Some servers select whatever is offered first. One that sends a call back as it was is an echo. */

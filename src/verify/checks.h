@@ -9,8 +9,12 @@ void pixi_check_settings(struct pixi_verify *v);
 void pixi_check_name(struct pixi_verify *v);
 void pixi_check_plaintext(struct pixi_verify *v);
 void pixi_check_tcp(struct pixi_verify *v);
-void pixi_check_tls(struct pixi_verify *v);
+void pixi_check_proxy(struct pixi_verify *v);
 void pixi_check_upgrade(struct pixi_verify *v);
+
+/* check_tls.c */
+void pixi_check_tls(struct pixi_verify *v);
+void pixi_check_tls_resume(struct pixi_verify *v);
 
 /* check_key.c */
 void pixi_check_key(struct pixi_verify *v);

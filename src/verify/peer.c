@@ -23,6 +23,12 @@ static void send_request(struct pixi_peer *p)
     pixi_buf_clear(&b);
 }
 
+/* What it means that nothing more comes. */
+static int how_ended(const struct pixi_peer *p)
+{
+    return p->wire.end_err == PIXI_OK ? PIXI_E_WS_NO_CLOSE : p->wire.end_err;
+}
+
 static int read_head(struct pixi_peer *p, uint64_t deadline, size_t *used)
 {
     for (;;) {
@@ -35,7 +41,7 @@ static int read_head(struct pixi_peer *p, uint64_t deadline, size_t *used)
         }
         rc = pixi_wire_wait(&p->wire, p->wire.in.len, deadline);
         if (rc == PIXI_E_RESET)
-            return p->wire.end_err == PIXI_OK ? PIXI_E_WS_NO_CLOSE : PIXI_E_RESET;
+            return how_ended(p);
         if (rc)
             return rc;
     }
@@ -88,8 +94,9 @@ int pixi_peer_open(struct pixi_peer *p, struct pixi_wires *ws, const struct pixi
                                       .subprotocol = offer->subprotocol,
                                       .api_key = offer->api_key},
                             .message = pixi_buf_init(PAYLOAD_MAX)};
-    if (pixi_wire_dial(&p->wire, ws, offer->connect_ms) != PIXI_OK)
-        return PIXI_E_CONNECT;
+    rc = pixi_wire_dial(&p->wire, ws, offer->connect_ms);
+    if (rc != PIXI_OK)
+        return rc == PIXI_E_TLS ? rc : PIXI_E_CONNECT;
     start = pixi_clock_mono_us();
     send_request(p);
     rc = read_head(p, pixi_wires_deadline(offer->upgrade_ms), &used);
@@ -191,7 +198,7 @@ int pixi_peer_next(struct pixi_peer *p, uint64_t deadline, struct pixi_event *ou
             return rc;
         rc = is_short ? pixi_wire_wait(&p->wire, p->wire.in.len, deadline) : PIXI_OK;
         if (rc == PIXI_E_RESET)
-            return p->wire.end_err == PIXI_OK ? PIXI_E_WS_NO_CLOSE : PIXI_E_RESET;
+            return how_ended(p);
         if (rc)
             return rc;
     }

@@ -32,6 +32,7 @@ struct pixi_peer_offer {
  *   PIXI_E_HTTP_*                        what came is no HTTP head: p->wire.in
  *   PIXI_E_RESET, PIXI_E_WS_NO_CLOSE     lost or closed before the head was whole: p->wire.in
  *   PIXI_E_TIMEOUT                       the head was not whole in time: p->wire.in
+ *   PIXI_E_TLS                           TLS failed: p->wire.ws->secure_err
  *   PIXI_E_CONNECT                       no TCP connection, also for want of time: p->wire.ws->dial.text */
 int pixi_peer_open(struct pixi_peer *p, struct pixi_wires *ws, const struct pixi_peer_offer *offer);
 
@@ -49,7 +50,7 @@ struct pixi_event {
 /* pixi_peer_next -- wait for the next event.
  *
  *   PIXI_OK | PIXI_E_TIMEOUT
- *   PIXI_E_WS_NO_CLOSE, PIXI_E_RESET   the connection ended
+ *   PIXI_E_WS_NO_CLOSE, PIXI_E_RESET, PIXI_E_TLS   the connection ended
  *   PIXI_E_WS_*                        the peer broke this rule of RFC 6455 */
 int pixi_peer_next(struct pixi_peer *p, uint64_t deadline, struct pixi_event *out);
 

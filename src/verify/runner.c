@@ -13,6 +13,7 @@ static struct pixi_verify_settings with_defaults(const struct pixi_verify_settin
     struct pixi_verify_settings out = *s;
 
     out.connect_ms = s->connect_ms ? s->connect_ms : 5000;
+    out.tls_ms = s->tls_ms ? s->tls_ms : 5000;
     out.upgrade_ms = s->upgrade_ms ? s->upgrade_ms : 5000;
     out.request_ms = s->request_ms ? s->request_ms : 5000;
     out.close_ms = s->close_ms ? s->close_ms : 3000;
@@ -98,6 +99,7 @@ int pixi_verify_run(const struct pixi_verify_settings *s, struct pixi_verify_rep
     if (report && report->on_end)
         report->on_end(report, &sum);
     pixi_wires_clear(&v.wires);
+    pixi_tls_context_free(v.tls);
     *out = sum;
     return PIXI_OK;
 }

@@ -5,7 +5,8 @@
 #define NAMED     (F(URL) | F(ADDRESS))
 #define SAFE      (NAMED | F(KEY_SAFE))
 #define REACHED   (SAFE | F(TCP))
-#define STREAM    (REACHED | F(STREAM))
+#define THROUGH   (REACHED | F(THROUGH))
+#define STREAM    (THROUGH | F(STREAM))
 #define OPEN      (STREAM | F(UPGRADED))
 #define ADMITTED  (OPEN | F(ADMITTED))
 #define PIXI      (ADMITTED | F(PIXI))
@@ -25,7 +26,9 @@ static const struct pixi_verify_row rows[] = {
     {"name", "name", "the host has an address", F(URL), QUICK, pixi_check_name},
     {"plaintext", "settings", "the API key does not travel in clear", NAMED, QUICK, pixi_check_plaintext},
     {"tcp", "tcp", "the port answers", SAFE, QUICK, pixi_check_tcp},
-    {"tls", "tls", "the connection is encrypted", REACHED, QUICK, pixi_check_tls},
+    {"proxy", "proxy", "the proxy lets us through", REACHED, QUICK, pixi_check_proxy},
+    {"tls", "tls", "the connection is encrypted", THROUGH, QUICK, pixi_check_tls},
+    {"tls-resume", "tls", "a TLS session is taken up again", STREAM | F(TLS), QUICK, pixi_check_tls_resume},
     {"upgrade", "upgrade", "the server speaks WebSocket", STREAM, QUICK, pixi_check_upgrade},
     {"key", "key", "the API key is accepted", OPEN | F(PIXI) | F(HAS_KEY), QUICK, pixi_check_key},
     {"key-missing", "key", "no key is refused", PIXI | F(HAS_KEY), QUICK, pixi_check_key_missing},

@@ -4,6 +4,9 @@
 #ifndef PIXI_VERIFY_VERIFY_H
 #define PIXI_VERIFY_VERIFY_H
 
+#include "net/proxy.h"
+#include "net/tls.h"
+
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,15 +14,18 @@
 
 /* Everything is borrowed for the duration of pixi_verify_run. Times of 0 mean the default. */
 struct pixi_verify_settings {
-    const char *url;     /* ws://host[:port][/path][?query] */
+    const char *url;     /* ws:// or wss://host[:port][/path][?query] */
     const char *api_key; /* NULL: none. Never shown */
     const char
         *key_origin; /* where the key came from, for messages: "config/api_key"; NULL: "the settings" */
-    const char *settings_file; /* for messages: "config/websocket_settings.json"; NULL: "the settings" */
-    bool allow_plaintext;      /* the key may travel over ws:// to another machine */
-    bool quick;                /* stop after ping, and send nothing invalid */
-    uint32_t connect_ms, upgrade_ms, request_ms, close_ms; /* 5,000 | 5,000 | 5,000 | 3,000 */
-    const volatile sig_atomic_t *stop;                     /* NULL, or set to non-zero to end soon */
+    const char *settings_file;      /* for messages: "config/websocket_settings.json"; NULL: "the settings" */
+    bool allow_plaintext;           /* the key may travel over ws:// to another machine */
+    bool quick;                     /* stop after ping, and send nothing invalid */
+    const struct pixi_proxy *proxy; /* to go through; NULL: none */
+    struct pixi_tls_options tls;    /* for wss://; its role is of no account */
+    struct pixi_tls_peer tls_for;   /* whose certificate; name NULL: the URL's host */
+    uint32_t connect_ms, tls_ms, upgrade_ms, request_ms, close_ms; /* 5,000 each, close_ms 3,000 */
+    const volatile sig_atomic_t *stop;                             /* NULL, or set to non-zero to end soon */
 };
 
 struct pixi_verify; /* a verification under way: check.h */
@@ -31,7 +37,8 @@ enum { PIXI_VERIFY_TEXT = 640 }; /* bytes of a text, NUL included */
 /* One check's result. Texts are UTF-8 without line breaks, "" where they do not apply. */
 struct pixi_verify_result {
     const char *id, *title; /* of the table's row. Static */
-    const char *layer; /* settings name tcp tls upgrade key request publish ping close protocol reconnect */
+    /* settings name tcp proxy tls upgrade key request publish ping close protocol reconnect */
+    const char *layer;
     enum pixi_verify_verdict verdict;
     int exit_code;      /* of a failed one: DESIGN.md's list */
     uint64_t us;        /* what it took */
@@ -75,7 +82,7 @@ struct pixi_verify_report {
 const struct pixi_verify_row *pixi_verify_table(size_t *count);
 
 /* pixi_verify_run -- run every check that applies; nothing is left running or open.
- * Every wait has a deadline; looking a name up takes as long as the system's resolver takes.
+ * Every wait has a deadline.
  * PIXI_OK (out is set, whatever the verdict) | PIXI_E_NOMEM | PIXI_E_SYS (nothing was run) */
 int pixi_verify_run(const struct pixi_verify_settings *s, struct pixi_verify_report *report,
                     struct pixi_verify_summary *out);

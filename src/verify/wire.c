@@ -17,9 +17,17 @@ static void on_dialled(struct pixi_dial *d, int err)
     ws->dial_err = err;
 }
 
+static void on_resolved(struct pixi_dns *d, int err)
+{
+    struct pixi_wires *ws = OF(struct pixi_wires, dns, d);
+
+    ws->is_resolved = true;
+    ws->dns_err = err;
+}
+
 int pixi_wires_init(struct pixi_wires *ws, const volatile sig_atomic_t *stop)
 {
-    *ws = (struct pixi_wires){.stop = stop, .dial.on_done = on_dialled};
+    *ws = (struct pixi_wires){.stop = stop, .dial.on_done = on_dialled, .dns.on_done = on_resolved};
     return pixi_loop_init(&ws->loop);
 }
 
@@ -64,24 +72,81 @@ static void on_end(struct pixi_tcp *t, int err)
 
     w->is_ended = true;
     w->end_err = err;
+    if (err != PIXI_E_TLS)
+        return;
+    w->ws->secure_err = err;
+    w->ws->tls_fix = pixi_tls_fix(t->tls);
+    snprintf(w->ws->tls_problem, sizeof w->ws->tls_problem, "%s", pixi_tls_problem(t->tls));
 }
 
-static const struct pixi_tcp_handlers handlers = {.on_bytes = on_bytes, .on_end = on_end};
+static void on_secure(struct pixi_tcp *t, int err)
+{
+    if (err == PIXI_OK)
+        OF(struct pixi_wire, tcp, t)->is_secured = true;
+    else
+        on_end(t, err);
+}
+
+static const struct pixi_tcp_handlers handlers = {
+    .on_secure = on_secure, .on_bytes = on_bytes, .on_end = on_end};
+
+/* PIXI_OK | PIXI_E_TLS | PIXI_E_NOMEM. */
+static int secure(struct pixi_wire *w)
+{
+    struct pixi_wires *ws = w->ws;
+    uint64_t deadline = pixi_wires_deadline(ws->tls.timeout_ms);
+    struct pixi_tls *tls = pixi_tls_new(ws->tls.context, &ws->tls.peer);
+
+    if (!tls)
+        return PIXI_E_NOMEM;
+    pixi_tcp_secure(&w->tcp, tls);
+    while (!w->is_secured && !w->is_ended && turn(ws, deadline))
+        ;
+    if (w->is_secured)
+        return PIXI_OK;
+    if (!w->is_ended)
+        ws->secure_err = PIXI_E_TIMEOUT;
+    else if (w->end_err != PIXI_E_TLS)
+        ws->secure_err = w->end_err == PIXI_OK ? PIXI_E_WS_NO_CLOSE : w->end_err;
+    return PIXI_E_TLS;
+}
+
+int pixi_wires_resolve(struct pixi_wires *ws, const char *host, uint16_t port, uint32_t timeout_ms)
+{
+    uint64_t deadline = pixi_wires_deadline(timeout_ms + SLICE_MS);
+
+    ws->is_resolved = false;
+    ws->dns.out = &ws->addrs;
+    pixi_dns_start(&ws->dns, &ws->loop, host, port, timeout_ms);
+    while (!ws->is_resolved && turn(ws, deadline))
+        ;
+    if (!ws->is_resolved) {
+        pixi_dns_cancel(&ws->dns);
+        ws->dns_err = PIXI_E_NAME;
+        snprintf(ws->dns.text, sizeof ws->dns.text, "%s: no answer in %u ms", host, timeout_ms);
+    }
+    return ws->dns_err;
+}
 
 /* The address that answered becomes the only one: every connection of a verification goes to the same place. */
-static void keep_address(struct pixi_dial *d)
+static void keep_address(struct pixi_wires *ws)
 {
-    d->addrs[0] = d->addrs[d->at];
-    d->count = 1;
+    ws->addrs.at[0] = ws->dial.addrs.at[ws->dial.at];
+    ws->addrs.count = 1;
 }
 
 int pixi_wire_dial(struct pixi_wire *w, struct pixi_wires *ws, uint32_t timeout_ms)
 {
+    struct pixi_dial_to to = {.host = ws->host,
+                              .port = ws->port,
+                              .proxy = ws->proxy,
+                              .addrs = &ws->addrs,
+                              .timeout_ms = timeout_ms};
     uint64_t deadline = pixi_wires_deadline(timeout_ms + SLICE_MS);
 
     *w = (struct pixi_wire){.ws = ws, .in = pixi_buf_init(PIXI_WIRE_MAX + PIXI_RX_LEN)};
     ws->is_dialled = false;
-    pixi_dial_start(&ws->dial, &ws->loop, &w->tcp, &handlers, timeout_ms);
+    pixi_dial_start(&ws->dial, &ws->loop, &w->tcp, &handlers, &to);
     while (!ws->is_dialled && turn(ws, deadline))
         ;
     if (!ws->is_dialled) {
@@ -89,11 +154,12 @@ int pixi_wire_dial(struct pixi_wire *w, struct pixi_wires *ws, uint32_t timeout_
         ws->dial_err = PIXI_E_TIMEOUT;
         snprintf(ws->dial.text, sizeof ws->dial.text, "no answer in %u ms", timeout_ms);
     }
-    if (ws->dial_err)
+    if (ws->dial_err) {
         pixi_wire_close(w);
-    else
-        keep_address(&ws->dial);
-    return ws->dial_err;
+        return ws->dial_err;
+    }
+    keep_address(ws);
+    return ws->tls.context ? secure(w) : PIXI_OK;
 }
 
 void pixi_wire_send(struct pixi_wire *w, struct pixi_cur bytes)
@@ -111,6 +177,12 @@ int pixi_wire_wait(struct pixi_wire *w, size_t have, uint64_t deadline)
             return PIXI_E_TIMEOUT;
     }
     return PIXI_OK;
+}
+
+void pixi_wire_wait_session(struct pixi_wire *w, uint64_t deadline)
+{
+    while (!w->is_ended && !pixi_tls_can_resume(w->ws->tls.context) && turn(w->ws, deadline))
+        ;
 }
 
 int pixi_wire_wait_end(struct pixi_wire *w, uint64_t deadline)

@@ -43,6 +43,14 @@ GOOD = {
         "reconnect": client(reconnect={"initial_ms": 5, "max_ms": 5}),
         "limits": client(limits={"message_bytes": MIB, "queue_bytes": 1 << 32}),
         "keepalive": client(keepalive={"interval_ms": 1, "timeout_ms": 1}),
+        "proxy": client(proxy={"url": "http://127.0.0.1:3128"}),
+        "proxy by name": client(proxy={"url": "proxy.example.org"}),
+        "proxy of two": client(proxy={"url": "SOCKS5H://[::1]:1080/"}),
+        "proxy with a user": client(proxy={"url": "socks5://u:p%40:x@h"}),
+        "proxy's user": client(proxy={"url": "http://h", "username": "u"}),
+        "user with a slash": client(proxy={"url": "socks5://u:a%2Fb@h"}),
+        "no proxy": client(proxy={"no_proxy": ["*", "a", ".b.c", "*.b:1", "10.0.0.0/8", "::1", "[::1]:80", "fe80::/10"]}),
+        "no rules": client(proxy={"no_proxy": []}),
     },
     SERVER: {
         "nothing": {},
@@ -120,6 +128,18 @@ BAD = {
         "half": client(timeouts={"close_ms": 1.5}),
         "string": client(timeouts={"upgrade_ms": "5000"}),
         "null value": client(keepalive={"interval_ms": None}),
+        "proxy by https": client(proxy={"url": "https://hunter2@h"}),
+        "proxy without a host": client(proxy={"url": "http://hunter2@"}),
+        "proxy with a path": client(proxy={"url": "http://u:hunter2@h/x"}),
+        "proxy's port": client(proxy={"url": "http://u:hunter2@h:65536"}),
+        "proxy without a name": client(proxy={"url": "http://:hunter2@h"}),
+        "proxy as a string": client(proxy="http://u:hunter2@h"),
+        "user without a proxy": client(proxy={"username": "u"}),
+        "user with a colon": client(proxy={"url": "http://h", "username": "u:hunter2"}),
+        "no password file": client(proxy={"url": "http://h", "password_file": ""}),
+        "rule with a space": client(proxy={"no_proxy": ["a b"]}),
+        "empty rule": client(proxy={"no_proxy": [""]}),
+        "65 rules": client(proxy={"no_proxy": ["a"] * 65}),
         "small message": client(limits={"message_bytes": 1023}),
         "large queue": client(limits={"queue_bytes": (1 << 32) + 1}),
     },
@@ -368,7 +388,7 @@ def test_all_mistakes_in_one_run(check):
     assert broken.stdout == ""
     assert broken.stderr == ALL_LINES + "websocket_settings.json:12:5: found '\"', expected \",\" or \"}\"\n"
     whole = check(CLIENT, ALL_WRONG.replace('_none"', '_none",'))
-    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, allow_plaintext, subscriptions, tls, timeouts, keepalive, reconnect, limits\n' + (
+    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, allow_plaintext, subscriptions, tls, proxy, timeouts, keepalive, reconnect, limits\n' + (
         "websocket_settings.json:11:21: api_key_file: found no file at there_is_none, expected a file with the API key "
         "(pixi-ws-client config init writes one)\n"
         "websocket_settings.json:10:29: reconnect.max_ms: found less than reconnect.initial_ms, expected 500 at least\n"

@@ -1,0 +1,137 @@
+"""What a published message costs the server: no allocation, and one call for each peer and turn of its loop."""
+
+import json
+import mmap
+import os
+import socket
+import struct
+import subprocess
+
+import pytest
+
+SUBSCRIBERS = 10
+COUNT = 10_000
+NAMES = ("allocations", "frees", "turns", "sends", "most_sends")
+
+
+@pytest.fixture(scope="module")
+def shim(root):
+    """The library that counts, built from count_calls.c."""
+    source, library = root / "tests/e2e/count_calls.c", root / "build/test/count_calls.so"
+    library.parent.mkdir(parents=True, exist_ok=True)
+    part = library.with_suffix(f".{os.getpid()}")
+    args = ["gcc", "-O1", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-o", part, source, "-ldl"]
+    subprocess.run(args, check=True)
+    part.rename(library)
+    return library
+
+
+@pytest.fixture
+def release(root):
+    path = root / "build/bin/pixi-ws-server"
+    assert path.exists(), f"{path} is not built: make"
+    return str(path)
+
+
+class Counts:
+    def __init__(self, path):
+        with open(path, "r+b") as file:
+            self.map = mmap.mmap(file.fileno(), 0)
+
+    def now(self):
+        return dict(zip(NAMES, struct.unpack_from(f"={len(NAMES)}Q", self.map), strict=True))
+
+    def forget_most(self):
+        struct.pack_into("=Q", self.map, 8 * NAMES.index("most_sends"), 0)
+
+
+class Wire:
+    """A link by hand, so that ten of them cost the machine less than the server does."""
+
+    def __init__(self, server):
+        self.sock = socket.create_connection((server.host, server.port), timeout=20)
+        fields = f"Host: x\r\n{server.bearer}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        fields += "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        self.sock.sendall(f"GET /api/v1 HTTP/1.1\r\n{fields}".encode())
+        self.got = b""
+        while b"\r\n\r\n" not in self.got:
+            self.got += self.sock.recv(65536)
+        head, _, self.got = self.got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 101 ")
+
+    def send(self, texts):
+        self.sock.sendall(b"".join(frame(text.encode()) for text in texts))
+
+    def recv(self, count):
+        """So many messages."""
+        out, at = [], 0
+        while len(out) < count:
+            size, head = self._size(at)
+            if size is None or at + head + size > len(self.got):
+                more = self.sock.recv(1 << 16)
+                assert more, "the server closed the connection"
+                self.got += more
+                continue
+            out.append(self.got[at + head : at + head + size])
+            at += head + size
+        self.got = self.got[at:]
+        return out
+
+    def _size(self, at):
+        if len(self.got) < at + 4:
+            return None, 0
+        assert self.got[at] == 0x81, self.got[at:]
+        size = self.got[at + 1]
+        return (struct.unpack_from("!H", self.got, at + 2)[0], 4) if size == 126 else (size, 2)
+
+
+def frame(payload):
+    """Masked with zeros: the server does the same work."""
+    size = len(payload)
+    head = bytes([0x81, 0x80 | size]) if size < 126 else struct.pack("!BBH", 0x81, 0xFE, size)
+    return head + bytes(4) + payload
+
+
+KEY = {"producer": "1b671a64-40d5-491e-99b0-da01ff1f3341"}
+
+
+def publishes(first, count):
+    """Plain ones, retained ones of 97 objects, and such as may be sent again."""
+    for seq in range(first, first + count):
+        params = {"topic": "event/tram/7", "payload": {"x": seq, "y": [seq, "grün"]}, "headers": [["a", "b"]]}
+        if seq % 3 == 1:
+            params = {"topic": f"scene/objects/{seq % 97}", "payload": {"x": seq}, "retain": True}
+        if seq % 3 == 2:
+            params["key"] = {**KEY, "seq": seq, "low": max(1, seq - 20)}
+        yield json.dumps({"jsonrpc": "2.0", "id": seq, "method": "publish", "params": params})
+
+
+def go(publisher, readers, first, count, window=100):
+    for start in range(first, first + count, window):
+        publisher.send(publishes(start, window))
+        answers = publisher.recv(window)
+        assert b'"result"' in answers[0] and b'"result"' in answers[-1]
+        for reader in readers:
+            reader.recv(window)
+
+
+def test_a_published_message_costs_no_allocation_and_one_call_a_peer_and_turn(hub, shim, release, tmp_path):
+    counted = {"LD_PRELOAD": str(shim), "COUNT_FILE": str(tmp_path / "counts")}
+    s = hub(program=release, env=counted, history=[{"filter": "#", "max_messages": 500, "max_bytes": 100_000}])
+    counts = Counts(tmp_path / "counts")
+    publisher, readers = Wire(s), [Wire(s) for _ in range(SUBSCRIBERS)]
+    for reader in readers:
+        reader.send(['{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{"filter":"#"}}'])
+        reader.recv(2)  # the answer, `synced`
+    go(publisher, readers, 3, 3000)  # the history has gone round six times
+    counts.forget_most()
+    before = counts.now()
+    assert before["allocations"] > 100 and before["turns"] > 30  # it does count
+    go(publisher, readers, 3003, COUNT - 1000)
+    go(publisher, readers, 2003 + COUNT, 1000, window=2)
+    after = counts.now()
+    used = {name: after[name] - before[name] for name in NAMES}
+    print(used)
+    assert used["allocations"] == 0 and used["frees"] == 0, used
+    assert after["most_sends"] == 1, used
+    assert (SUBSCRIBERS + 1) * (COUNT // 100) <= used["sends"] <= used["turns"] * (SUBSCRIBERS + 1), used

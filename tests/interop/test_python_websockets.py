@@ -1,0 +1,296 @@
+"""Against Python's websockets: as the client of its servers, and as the server of its clients."""
+
+import asyncio
+import contextlib
+import json
+import os
+import threading
+
+import pytest
+import websockets
+
+SIZES = (0, 1, 125, 126, 127, 65535, 65536, 2**20)
+
+
+class TheirServer:
+    """A websockets server in a thread; what it does is the path's business."""
+
+    def __init__(self, **options):
+        self.options = {"max_size": None, **options}
+        self.seen = []  # of each connection, when it is over: (close code, reason)
+        self.sent = 0  # messages that came back
+        self.news = threading.Condition()
+
+    def __enter__(self):
+        self.loop = asyncio.new_event_loop()
+        self.server = self.loop.run_until_complete(self._start())
+        self.port = self.server.sockets[0].getsockname()[1]
+        self.thread = threading.Thread(target=self.loop.run_forever)
+        self.thread.start()
+        return self
+
+    async def _start(self):
+        return await websockets.serve(self._serve, "127.0.0.1", 0, **self.options)
+
+    def __exit__(self, *_):
+        async def stop():
+            self.server.close()
+            await self.server.wait_closed()
+
+        asyncio.run_coroutine_threadsafe(stop(), self.loop).result(20)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join(20)
+
+    def url(self, path="/echo"):
+        return f"ws://127.0.0.1:{self.port}{path}"
+
+    async def _serve(self, ws):
+        with contextlib.suppress(websockets.ConnectionClosed):
+            await getattr(self, ws.path.split("/")[1])(ws)
+        with self.news:
+            self.seen.append((ws.close_code, ws.close_reason))
+            self.news.notify_all()
+
+    def wait_for(self, condition):
+        with self.news:
+            assert self.news.wait_for(condition, 20)
+
+    def wait_seen(self):
+        self.wait_for(lambda: self.seen)
+        return self.seen[-1]
+
+    def count(self):
+        with self.news:
+            self.sent += 1
+            self.news.notify_all()
+
+    async def echo(self, ws):
+        async for message in ws:
+            await ws.send(message)
+            self.count()
+
+    async def binary(self, ws):
+        await ws.send(bytes(range(256)))
+        await ws.wait_closed()
+
+    async def fragments(self, ws):
+        """Each message comes back in three pieces, cut anywhere."""
+        async for message in ws:
+            third = len(message) // 3
+            await ws.send([message[:third], message[third : 2 * third], message[2 * third :]])
+            self.count()
+
+    async def ping(self, ws):
+        """Says "pong" for each pong that fits its ping."""
+        for payload in (b"", b"x", bytes(125)):
+            await asyncio.wait_for(await ws.ping(payload), 20)
+            await ws.send(f"pong {len(payload)}")
+
+    async def close(self, ws):
+        await ws.close(int(ws.path.split("/")[2]), "as you like")
+
+
+@pytest.fixture
+def connect(spawn, tmp_path):
+    """connect(url, *options) -> pixi-ws-client connect."""
+
+    def connect(url, *options):
+        return spawn(["pixi-ws-client", "connect", url, "--no-key", *options], cwd=tmp_path)
+
+    return connect
+
+
+def end(proc, server):
+    """Their echo stops as soon as our close comes, so this is said when all has come back."""
+    proc.close_input()
+    assert proc.wait() == 0 and proc.err == "", proc
+    assert server.wait_seen() == (1000, "")
+    server.seen.clear()
+
+
+@pytest.mark.parametrize("path", ["/echo", "/fragments"])
+def test_their_server_returns_our_lines(connect, path):
+    lines = ["hello", "", "wörld 🦆", "x" * 125, "y" * 126, "ü" * 300_000, "z" * 2**20, "end"]
+    with TheirServer() as server:
+        proc = connect(server.url(path))
+        proc.write("\n".join(lines) + "\n")
+        proc.wait_line("^end$")
+        assert proc.out == "\n".join(lines) + "\n"
+        end(proc, server)
+
+
+@pytest.mark.parametrize("path", ["/echo", "/fragments"])
+def test_their_server_returns_our_bytes(connect, path):
+    """Printed as they are; a break is a frame's end here and not sent."""
+    with TheirServer() as server:
+        proc = connect(server.url(path), "--binary")
+        data = bytes(i for i in range(128) if i != 10) * 5000
+        proc.write(b"\n" + data + b"\nend\n")
+        server.wait_for(lambda: server.sent == 3)
+        end(proc, server)
+        assert proc.out == data.decode() + "end"
+
+
+def test_their_binary_messages_are_shown_as_base64(connect):
+    with TheirServer() as server:
+        proc = connect(server.url("/binary"))
+        proc.wait_line("^binary 256 bytes: AAECAwQF")
+        end(proc, server)
+
+
+def test_their_pings_are_answered(connect):
+    with TheirServer() as server:
+        proc = connect(server.url("/ping"))
+        assert proc.wait() == 0, proc  # its input stays open: the server closes with 1000
+        assert proc.out == "pong 0\npong 1\npong 125\n"
+
+
+def test_their_close_codes(connect):
+    with TheirServer() as server:
+        for code, ends_with in ((1000, 0), (1001, 11), (1008, 11), (1009, 9), (1011, 11), (3000, 8), (4999, 11)):
+            proc = connect(server.url(f"/close/{code}"))
+            assert proc.wait() == ends_with, proc
+            assert code == 1000 or f"{code}: as you like" in proc.err
+            assert server.wait_seen()[0] == code
+            server.seen.clear()
+
+
+def test_their_subprotocols_and_extensions(connect, run, tmp_path):
+    """Their server would deflate; we offer nothing, so it does not."""
+    with TheirServer(subprotocols=["superchat"], compression="deflate") as server:
+        for options in (["--protocol", "chat,superchat"], []):
+            proc = connect(server.url(), *options)
+            proc.write("a" * 1000 + "\n")
+            proc.wait_line("^a{1000}$")
+            end(proc, server)
+        done = run(["pixi-ws-client", "--url", server.url(), "send", "a", "1"], cwd=tmp_path)
+        assert done.returncode == 7 and "not pixi.v1" in done.stderr, done
+
+
+def test_verify_against_their_echo_server(run, tmp_path):
+    with TheirServer() as server:
+        done = run(["pixi-ws-client", "--json", "verify", server.url()], cwd=tmp_path)
+    check_echo_report(done)
+
+
+def check_echo_report(done):
+    report = json.loads(done.stdout)
+    checks = {c["id"]: c for c in report["checks"]}
+    assert done.returncode == 0 and report["verdict"] == "verified", report
+    for name in ("upgrade", "echo-text", "echo-binary", "ping", "close", "fragments", "ping-between", "reconnect"):
+        assert checks[name]["verdict"] == "ok", checks[name]
+    for name in ("key", "info", "request", "publish", "resume", "ping-call"):
+        assert checks[name]["verdict"] == "skipped" and checks[name]["reason"], checks[name]
+    assert checks["unmasked"]["verdict"] == checks["opcode"]["verdict"] == checks["text-utf8"]["verdict"] == "ok"
+
+
+# --- their client
+
+
+def talk(coroutine):
+    return asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+def plain(server, path="/", **options):
+    url = f"ws://{server.host}:{server.port}{path}"
+    return websockets.connect(url, max_size=None, **{"compression": None, "ping_interval": None, **options})
+
+
+def test_their_client_gets_its_messages_back(echo):
+    s = echo()
+
+    async def go():
+        async with plain(s) as ws:
+            for size in SIZES:
+                for message in ("ü" * (size // 2) + "x" * (size % 2), os.urandom(size)):
+                    await ws.send(message)
+                    assert await ws.recv() == message
+            for parts in (["a", "", "b" * 70000, "ü"], [b"", b"\xff" * 126, b""], ["x"] * 1000):
+                await ws.send(iter(parts))
+                assert await ws.recv() == parts[0][:0].join(parts)
+            for payload in (b"", b"x" * 125):
+                await asyncio.wait_for(await ws.ping(payload), 20)
+
+    talk(go())
+
+
+def test_their_client_sends_faster_than_it_reads(echo):
+    """Messages in flight on both ways at once, larger than all buffers."""
+    s = echo()
+    message = "m" * 2**20
+
+    async def go():
+        async with plain(s, max_queue=None) as ws:
+            for _ in range(24):
+                await ws.send(message)
+            for _ in range(24):
+                assert await ws.recv() == message
+
+    talk(go())
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 3000, 4999])
+def test_their_client_closes(echo, code):
+    s = echo()
+
+    async def go():
+        async with plain(s) as ws:
+            await ws.close(code, "über")
+            assert ws.close_code == code
+
+    talk(go())
+
+
+def test_their_client_is_closed(hub):
+    s = hub()
+
+    async def go():
+        fields = {"Authorization": f"Bearer {s.key}"}
+        async with plain(s, "/api/v1", extra_headers=fields) as ws:
+            await ws.send(b"binary")
+            with pytest.raises(websockets.ConnectionClosed):
+                await ws.recv()
+            assert ws.close_code == 1003 and ws.close_reason
+        async with plain(s, "/api/v1", extra_headers=fields) as ws:
+            await ws.send("x" * (2**20 + 1))
+            with pytest.raises(websockets.ConnectionClosed):
+                await ws.recv()
+            assert ws.close_code == 1009
+
+    talk(go())
+
+
+def test_what_their_client_offers(hub, echo):
+    """permessage-deflate is declined, a subprotocol chosen."""
+    s, e = hub(), echo()
+
+    async def go():
+        fields = {"Authorization": f"Bearer {s.key}"}
+        for protocols, chosen in ((["pixi.v1"], "pixi.v1"), (["other", "pixi.v1"], "pixi.v1"), (None, None)):
+            options = {"extra_headers": fields, "subprotocols": protocols, "compression": "deflate"}
+            async with plain(s, "/api/v1", **options) as ws:
+                assert ws.extensions == [] and ws.subprotocol == chosen
+                await ws.send('{"jsonrpc":"2.0","id":1,"method":"ping"}')
+                assert json.loads(await ws.recv())["result"]["time_ms"]
+        async with plain(e, "/any/path", subprotocols=["b", "a"], compression="deflate") as ws:
+            assert ws.extensions == [] and ws.subprotocol == "b"
+            await ws.send("x" * 1000)
+            assert await ws.recv() == "x" * 1000
+
+    talk(go())
+
+
+def test_fifty_of_their_clients(echo):
+    s = echo()
+
+    async def one(number):
+        async with plain(s) as ws:
+            for i in range(20):
+                await ws.send(f"{number} {i}")
+            for i in range(20):
+                assert await ws.recv() == f"{number} {i}"
+
+    async def go():
+        await asyncio.gather(*(one(number) for number in range(50)))
+
+    talk(go())

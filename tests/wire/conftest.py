@@ -1,0 +1,26 @@
+"""What the tests of the wire share: raw and peers can be imported, and live("id") says which live test of
+docs/rfc6455.md a test is."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("raw", "tls")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "live(*ids): the live tests of docs/rfc6455.md that this test is")
+
+
+@pytest.fixture
+def client(spawn, settings):
+    """client("connect", url, "--no-key", **settings) -> Proc of pixi-ws-client."""
+    count = iter(range(10**6))
+
+    def client(*args, env=None, **members):
+        file = settings(f"client-{next(count)}", **members)
+        return spawn(["pixi-ws-client", "--settings", file, *args], env=env)
+
+    return client
