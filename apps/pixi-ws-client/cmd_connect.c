@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PROTOCOL, BINARY, NO_KEY };
+enum { PROTOCOL, BINARY, NO_KEY, WAIT };
+
+enum { WAIT_MS = 500 }; /* unless --wait says otherwise; on a terminal not at all */
 
 /* Raw messages, with any WebSocket server: a line in is a message out, a message in is a line out. */
 struct connect {
@@ -18,6 +20,9 @@ struct connect {
     struct pixi_link link;
     struct pixi_dial dial;
     struct pixi_tls_context *tls;
+    struct pixi_timer quiet; /* after the input's end: how long nothing has come */
+    uint64_t wait_ms;
+    bool is_input_over;
     struct pixi_signals signals;
     struct lines lines;
     struct pixi_buf authorization;
@@ -73,8 +78,15 @@ static void on_lines_end(struct lines *l, int err)
     if (err != PIXI_OK)
         note("standard input: %s",
              err == PIXI_E_SYS ? strerror(l->sys_errno) : "a line is over limits.message_bytes");
-    /* what the server still says before it answers the close is heard: link.hears_out */
-    pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
+    c->is_input_over = true;
+    pixi_loop_set_timer(&c->loop, &c->quiet, c->wait_ms);
+}
+
+/* Many servers stop answering when they hear a close: it is said when they have fallen silent. What comes even later is
+ * heard all the same (link.hears_out). */
+static void on_quiet(struct pixi_timer *t)
+{
+    pixi_link_close(&OF(quiet, t)->link, PIXI_WS_CLOSE_DONE, NULL);
 }
 
 static void on_open(struct pixi_link *k, struct pixi_cur protocol)
@@ -102,6 +114,8 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
 {
     struct connect *c = OF(link, k);
 
+    if (c->is_input_over && pixi_timer_is_set(&c->quiet))
+        pixi_loop_set_timer(&c->loop, &c->quiet, c->wait_ms);
     if (type == PIXI_WS_BINARY && !c->is_binary) {
         print_binary(bytes, len);
     } else {
@@ -224,8 +238,10 @@ static int read_options(struct connect *c, int argc, char **argv)
             c->protocol = value;
         else if (option == BINARY)
             c->is_binary = true;
-        else
+        else if (option == NO_KEY)
             c->sends_no_key = true;
+        else if (!read_seconds("--wait", value, &c->wait_ms))
+            return PIXI_EXIT_USAGE;
     }
     if (argc - index > 1)
         return usage_error(command, "expected at most one URL");
@@ -283,6 +299,7 @@ static int start(struct connect *c)
 static void clear(struct connect *c)
 {
     pixi_dial_cancel(&c->dial);
+    pixi_loop_cancel_timer(&c->loop, &c->quiet);
     pixi_link_drop(&c->link, PIXI_E_WS_CLOSED);
     lines_close(&c->lines);
     while (c->link.last.is_queued)
@@ -296,7 +313,8 @@ static void clear(struct connect *c)
 
 int cmd_connect(struct app *app, int argc, char **argv)
 {
-    struct connect c = {.app = app};
+    struct connect c = {
+        .app = app, .quiet = {.on_due = on_quiet}, .wait_ms = isatty(STDIN_FILENO) ? 0 : WAIT_MS};
     int exit_code = read_options(&c, argc, argv);
 
     if (exit_code)

@@ -33,6 +33,7 @@ static const struct option_row connect_options[] = {
     {"protocol", 'p', "NAMES", "subprotocols to offer, by comma"},
     {"binary", 'b', NULL, "send binary messages; print such as they are"},
     {"no-key", 0, NULL, "send no API key"},
+    {"wait", 'w', "SECONDS", "after the input's end, close when so long nothing came (0.5)"},
     {0},
 };
 

@@ -294,3 +294,10 @@ def test_fifty_of_their_clients(echo):
         await asyncio.gather(*(one(number) for number in range(50)))
 
     talk(go())
+
+
+def test_a_pipe_hears_the_answer(run, tmp_path):
+    """Their server stops answering at our close, which is therefore said only when they have fallen silent."""
+    with TheirServer() as server:
+        done = run(["pixi-ws-client", "connect", "--no-key", server.url()], input="hello\nworld\n", cwd=tmp_path)
+        assert (done.returncode, done.stdout) == (0, "hello\nworld\n")
