@@ -209,7 +209,10 @@ static void on_dialled(struct pixi_dial *d, int err)
     } else if ((tls = pixi_settings_tls(&c->settings, c->tls, at.host))) {
         pixi_link_secure(&c->link, tls, (uint32_t)c->settings.timeouts.tls_ms);
     } else {
-        pixi_link_drop(&c->link, PIXI_E_NOMEM);
+        struct pixi_failure f = pixi_failure_local(PIXI_E_NOMEM, "TLS");
+
+        fail(c, &f);
+        c->is_over = true;
     }
 }
 

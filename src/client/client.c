@@ -392,10 +392,13 @@ static void on_dialled(struct pixi_dial *d, int err)
         return;
     }
     tls = pixi_settings_tls(c->settings, c->tls, endpoint(c)->host);
-    if (tls)
+    if (tls) {
         pixi_link_secure(&c->link, tls, (uint32_t)c->settings->timeouts.tls_ms);
-    else
-        pixi_link_drop(&c->link, PIXI_E_NOMEM);
+        return;
+    }
+    pixi_tcp_close(&c->link.tcp);
+    c->failure = pixi_failure_local(PIXI_E_NOMEM, "TLS");
+    lost(c);
 }
 
 static void start_dial(struct pixi_client *c)

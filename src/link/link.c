@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sys/random.h>
 
+enum { LINGER_BYTES = 1 << 20 }; /* that are passed over when all is said */
+
 #define OF(member, ptr) ((struct pixi_link *)((char *)(ptr)-offsetof(struct pixi_link, member)))
 
 /* --- the end ------------------------------------------------------------------------------------------------- */
@@ -390,6 +392,8 @@ static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
         on_handshake_bytes(k, bytes, len);
     else if (k->state != PIXI_LINK_LINGER)
         read_frames(k, bytes, len);
+    else if ((k->lingered += len) > LINGER_BYTES)
+        finish(k); /* it hears nothing, it only talks */
 }
 
 static void on_secure(struct pixi_tcp *t, int err)

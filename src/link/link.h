@@ -88,6 +88,7 @@ struct pixi_link {
     bool was_open;
     bool is_to_secure; /* TLS was asked for and does not stand yet */
     bool hears_out;    /* hand on messages that come after our close, until the peer's; set by the owner */
+    size_t lingered;   /* bytes passed over since all was said */
     uint64_t heard_ms; /* when the last byte came */
     uint8_t entropy[PIXI_LINK_ENTROPY];
     uint8_t entropy_left;
