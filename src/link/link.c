@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-enum { LINGER_BYTES = 1 << 20 }; /* that are passed over when all is said */
+enum { LINGER_BYTES = 16 << 20 }; /* that are passed over when all is said: room for what was under way */
 
 #define OF(member, ptr) ((struct pixi_link *)((char *)(ptr)-offsetof(struct pixi_link, member)))
 

@@ -1,5 +1,5 @@
-"""The live tests of docs/rfc6455.md that bind the client: scripted servers against pixi-ws-client. TLS has a file of its
-own."""
+"""The live tests of docs/rfc6455.md that bind the client: scripted servers against pixi-ws-client. TLS has its own
+file."""
 
 import base64
 import collections
@@ -35,7 +35,7 @@ def connect(client, listener):
     behind the 101."""
 
     def connect(*args, more=b"", **members):
-        proc = client("connect", "--no-key", *args, listener.url, **members)
+        proc = client("connect", "--no-key", "--wait", "0.001", *args, listener.url, **members)
         return proc, listener.welcome(more=more)
 
     return connect
@@ -207,12 +207,12 @@ def test_a_port_that_nobody_listens_on(client, free_port, args):
 
 @live("client-proxy")
 @pytest.mark.parametrize("args", [["connect"], ["listen", "#"], ["send", "a", "1"]], ids=lambda a: a[0])
-@pytest.mark.parametrize("host, asked", [("pixi.invalid", "pixi.invalid:8768"), ("[2001:db8::1]", "[2001:db8::1]:8768")])
-def test_the_proxy_is_asked_first_and_the_handshake_goes_inside(client, listener, args, host, asked):
+@pytest.mark.parametrize("host", ["pixi.invalid", "[2001:db8::1]"])
+def test_the_proxy_is_asked_first_and_the_handshake_goes_inside(client, listener, args, host):
     """The name is the proxy's to look up, and the key is not the proxy's to see."""
     members = {"proxy__url": f"http://127.0.0.1:{listener.port}", "api_key": API_KEY, "allow_plaintext": True}
     client("--url", f"ws://{host}:8768/api/v1", *args, **members)
-    wire = listener.accept()
+    wire, asked = listener.accept(), f"{host}:8768"
     head = wire.head()
     assert head.line == f"CONNECT {asked} HTTP/1.1" and head.get("host") == asked
     assert head.get("authorization") is None and API_KEY.encode() not in head.raw

@@ -1,5 +1,5 @@
-"""The live tests of docs/rfc6455.md that bind the server: scripted clients against pixi-ws-server. TLS has a file of its
-own."""
+"""The live tests of docs/rfc6455.md that bind the server: scripted clients against pixi-ws-server. TLS has its own
+file."""
 
 import base64
 import json

@@ -105,7 +105,7 @@ class Authority:
         return ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key]
 
     def certificate(self, name, names, days=2):
-        """The files of a certificate for these names (subjectAltName's form) and of its key; days < 0: it has expired."""
+        """The files of a certificate for these names (subjectAltName) and of its key; days < 0: it has expired."""
         cert, key, asked = (self.folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         extensions = self.folder / f"{name}.cnf"
         extensions.write_text(f"subjectAltName={names}\n")
