@@ -2,7 +2,7 @@
 #ifndef PIXI_WS_CLIENT_CMD_H
 #define PIXI_WS_CLIENT_CMD_H
 
-#include "client/client.h"
+#include "client/uplink.h"
 #include "net/signals.h"
 
 #include <stdbool.h>
@@ -48,7 +48,7 @@ struct session {
     struct app *app;
     struct pixi_loop loop;
     struct pixi_settings settings;
-    struct pixi_client client;
+    struct pixi_uplink client;
     struct pixi_signals signals;
     int exit_code;
     bool is_over, was_interrupted;
@@ -61,7 +61,7 @@ struct session {
 int load_settings(struct app *app, struct pixi_settings *s);
 
 /* session_open -- settings, loop, signals, client. 0, or the exit code (told on standard error; nothing to close). */
-int session_open(struct session *s, struct app *app, const struct pixi_client_handlers *h, unsigned flags);
+int session_open(struct session *s, struct app *app, const struct pixi_uplink_handlers *h, unsigned flags);
 /* session_run -- until session_end, or a signal closes the client. Returns the exit code. */
 int session_run(struct session *s);
 /* session_finish -- the work is done: close the link, then end with this exit code. */
@@ -70,7 +70,7 @@ void session_finish(struct session *s, int exit_code);
 void session_end(struct session *s, const struct pixi_failure *f);
 void session_close(struct session *s);
 
-static inline struct session *session_of(struct pixi_client *c)
+static inline struct session *session_of(struct pixi_uplink *c)
 {
     return c->ctx;
 }

@@ -261,8 +261,8 @@ static int take_key(struct connect *c)
     if (c->sends_no_key)
         c->settings.key = NULL;
     c->settings.endpoint_count = 1; /* no choosing here */
-    if (pixi_client_check(&c->settings, &f) != PIXI_OK ||
-        pixi_client_trust(&c->settings, NULL, &c->tls, &f) != PIXI_OK) {
+    if (pixi_uplink_check(&c->settings, &f) != PIXI_OK ||
+        pixi_uplink_trust(&c->settings, NULL, &c->tls, &f) != PIXI_OK) {
         print_failure(c->app, &f);
         return f.exit_code;
     }

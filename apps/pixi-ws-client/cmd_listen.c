@@ -15,7 +15,7 @@ struct listen {
     unsigned standing;
 };
 
-static struct listen *listen_of(struct pixi_client *c)
+static struct listen *listen_of(struct pixi_uplink *c)
 {
     return (struct listen *)((char *)session_of(c) - offsetof(struct listen, session));
 }
@@ -52,19 +52,19 @@ static void put_message(struct pixi_json_out *w, const struct pixi_rpc_params *p
     pixi_json_close_object(w);
 }
 
-static void reply(struct pixi_client *c, const struct listen *l, uint64_t request)
+static void reply(struct pixi_uplink *c, const struct listen *l, uint64_t request)
 {
     struct pixi_cur payload = pixi_cur_str(l->reply);
     struct pixi_json_out w;
 
-    pixi_client_begin(c, &w, PIXI_RPC_REPLY);
+    pixi_uplink_begin(c, &w, PIXI_RPC_REPLY);
     pixi_rpc_put_hex(&w, "request", request);
     pixi_rpc_put_payload(&w, payload, pixi_rpc_is_json(payload));
-    if (pixi_client_end(c, &w, PIXI_CLIENT_ONCE, 0, NULL, NULL) != PIXI_OK)
+    if (pixi_uplink_end(c, &w, PIXI_UPLINK_ONCE, 0, NULL, NULL) != PIXI_OK)
         note("a reply could not be sent");
 }
 
-static void on_message(struct pixi_client *c, const struct pixi_client_message *m)
+static void on_message(struct pixi_uplink *c, const struct pixi_uplink_message *m)
 {
     struct listen *l = listen_of(c);
     struct pixi_json_out w = pixi_json_out_init(&l->line);
@@ -85,14 +85,14 @@ static void on_message(struct pixi_client *c, const struct pixi_client_message *
         session_finish(&l->session, 0);
 }
 
-static void on_connect(struct pixi_client *c)
+static void on_connect(struct pixi_uplink *c)
 {
     const struct pixi_url *u = &c->settings->endpoints[c->endpoint];
 
     note("connected to ws://%s%s", u->authority, u->target);
 }
 
-static void on_subscribed(struct pixi_client *c, const struct pixi_client_sub *sub, bool is_again,
+static void on_subscribed(struct pixi_uplink *c, const struct pixi_uplink_sub *sub, bool is_again,
                           bool is_recovered)
 {
     (void)c;
@@ -105,7 +105,7 @@ static void on_subscribed(struct pixi_client *c, const struct pixi_client_sub *s
              sub->filter);
 }
 
-static void on_unsubscribed(struct pixi_client *c, const struct pixi_client_sub *sub,
+static void on_unsubscribed(struct pixi_uplink *c, const struct pixi_uplink_sub *sub,
                             const struct pixi_failure *f)
 {
     struct listen *l = listen_of(c);
@@ -118,18 +118,18 @@ static void on_unsubscribed(struct pixi_client *c, const struct pixi_client_sub 
         note("%s: no longer listened to", sub->filter);
 }
 
-static void on_lost(struct pixi_client *c, const struct pixi_failure *f, uint64_t in_ms)
+static void on_lost(struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
 {
     (void)c;
     note("%s: %s; trying again in %.1f s", f->layer, f->cause, (double)in_ms / 1000);
 }
 
-static void on_end(struct pixi_client *c, const struct pixi_failure *f)
+static void on_end(struct pixi_uplink *c, const struct pixi_failure *f)
 {
     session_end(session_of(c), f);
 }
 
-static const struct pixi_client_handlers handlers = {
+static const struct pixi_uplink_handlers handlers = {
     .on_connect = on_connect,
     .on_message = on_message,
     .on_subscribed = on_subscribed,
@@ -172,10 +172,10 @@ static int subscribe_all(struct listen *l)
     const struct pixi_cur *at = set->at;
 
     for (int i = 0; i < l->filter_count; i++, l->standing++)
-        if (pixi_client_subscribe(&l->session.client, l->filters[i], l->wants_retained) != PIXI_OK)
+        if (pixi_uplink_subscribe(&l->session.client, l->filters[i], l->wants_retained) != PIXI_OK)
             return PIXI_EXIT_INTERNAL;
     for (size_t i = 0; l->filter_count == 0 && i < set->count; i++, l->standing++)
-        if (pixi_client_subscribe(&l->session.client, (const char *)at[i].p, l->wants_retained) != PIXI_OK)
+        if (pixi_uplink_subscribe(&l->session.client, (const char *)at[i].p, l->wants_retained) != PIXI_OK)
             return PIXI_EXIT_INTERNAL;
     if (l->standing > 0)
         return 0;
@@ -190,7 +190,7 @@ int cmd_listen(struct app *app, int argc, char **argv)
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
     exit_code = session_open(&l.session, app, &handlers,
-                             l.retries ? PIXI_CLIENT_RETRY | PIXI_CLIENT_RETRY_FIRST : PIXI_CLIENT_RETRY);
+                             l.retries ? PIXI_UPLINK_RETRY | PIXI_UPLINK_RETRY_FIRST : PIXI_UPLINK_RETRY);
     if (exit_code)
         return exit_code;
     l.line = pixi_buf_init(4 * (l.session.settings.limits.message_bytes + 1024));

@@ -32,7 +32,7 @@ static void print_reply(const struct session *s, struct pixi_rpc_params *p)
     pixi_buf_clear(&b);
 }
 
-static void on_answer(struct pixi_client *c, void *ctx, const struct pixi_client_answer *a)
+static void on_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *a)
 {
     struct session *s = session_of(c);
     struct pixi_rpc_params p;
@@ -52,26 +52,26 @@ static void on_answer(struct pixi_client *c, void *ctx, const struct pixi_client
     }
 }
 
-static void on_end(struct pixi_client *c, const struct pixi_failure *f)
+static void on_end(struct pixi_uplink *c, const struct pixi_failure *f)
 {
     session_end(session_of(c), f);
 }
 
-static const struct pixi_client_handlers handlers = {.on_end = on_end};
+static const struct pixi_uplink_handlers handlers = {.on_end = on_end};
 
 static int send_request(struct session *s, const struct request *r)
 {
     uint64_t timeout_ms = r->timeout_ms ? r->timeout_ms : s->settings.timeouts.request_ms;
     struct pixi_json_out w;
 
-    pixi_client_begin(&s->client, &w, PIXI_RPC_REQUEST);
+    pixi_uplink_begin(&s->client, &w, PIXI_RPC_REQUEST);
     pixi_json_name(&w, "topic");
     pixi_json_text(&w, r->topic);
     payload_put(&w, &r->payload);
     pixi_json_name(&w, "timeout_ms");
     pixi_json_number(&w, timeout_ms);
     /* the server keeps the time; ours is for a server that does not answer at all */
-    return pixi_client_end(&s->client, &w, PIXI_CLIENT_ONCE, timeout_ms + s->settings.timeouts.connect_ms,
+    return pixi_uplink_end(&s->client, &w, PIXI_UPLINK_ONCE, timeout_ms + s->settings.timeouts.connect_ms,
                            on_answer, NULL);
 }
 

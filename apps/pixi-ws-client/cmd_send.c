@@ -20,7 +20,7 @@ struct send {
     uint64_t stored;
 };
 
-static struct send *send_of(struct pixi_client *c)
+static struct send *send_of(struct pixi_uplink *c)
 {
     return (struct send *)((char *)session_of(c) - offsetof(struct send, session));
 }
@@ -52,7 +52,7 @@ static void finish_if_done(struct send *s)
     session_finish(&s->session, 0);
 }
 
-static void on_answer(struct pixi_client *c, void *ctx, const struct pixi_client_answer *a)
+static void on_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *a)
 {
     struct send *s = send_of(c);
     struct pixi_rpc_params p;
@@ -91,11 +91,11 @@ static void put_key(struct pixi_json_out *w, const struct send *s)
 /* PIXI_OK or the exit code. */
 static int publish(struct send *s, struct pixi_cur payload)
 {
-    struct pixi_client *c = &s->session.client;
+    struct pixi_uplink *c = &s->session.client;
     struct pixi_json_out w;
 
     s->seq++;
-    pixi_client_begin(c, &w, PIXI_RPC_PUBLISH);
+    pixi_uplink_begin(c, &w, PIXI_RPC_PUBLISH);
     pixi_json_name(&w, "topic");
     pixi_json_text(&w, s->topic);
     pixi_rpc_put_payload(&w, payload, pixi_rpc_is_json(payload));
@@ -109,7 +109,7 @@ static int publish(struct send *s, struct pixi_cur payload)
         pixi_json_number(&w, s->expiry_s);
     }
     put_key(&w, s);
-    if (pixi_client_end(c, &w, PIXI_CLIENT_RESEND, s->timeout_ms, on_answer, NULL) == PIXI_OK)
+    if (pixi_uplink_end(c, &w, PIXI_UPLINK_RESEND, s->timeout_ms, on_answer, NULL) == PIXI_OK)
         return 0;
     note("send: a message of %zu bytes does not fit limits.message_bytes (%llu)", pixi_cur_left(&payload),
          (unsigned long long)s->session.settings.limits.message_bytes);
@@ -141,18 +141,18 @@ static void on_lines_end(struct lines *l, int err)
     finish_if_done(s);
 }
 
-static void on_end(struct pixi_client *c, const struct pixi_failure *f)
+static void on_end(struct pixi_uplink *c, const struct pixi_failure *f)
 {
     session_end(session_of(c), f);
 }
 
-static void on_lost(struct pixi_client *c, const struct pixi_failure *f, uint64_t in_ms)
+static void on_lost(struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
 {
     if (!session_of(c)->app->is_json)
         note("%s: %s; trying again in %.1f s", f->layer, f->cause, (double)in_ms / 1000);
 }
 
-static const struct pixi_client_handlers handlers = {.on_end = on_end, .on_lost = on_lost};
+static const struct pixi_uplink_handlers handlers = {.on_end = on_end, .on_lost = on_lost};
 
 static int make_producer(char out[37])
 {
@@ -240,7 +240,7 @@ int cmd_send(struct app *app, int argc, char **argv)
     if (!exit_code)
         exit_code = make_producer(s.producer);
     if (!exit_code)
-        exit_code = session_open(&s.session, app, &handlers, PIXI_CLIENT_RETRY);
+        exit_code = session_open(&s.session, app, &handlers, PIXI_UPLINK_RETRY);
     if (!exit_code) {
         exit_code = run(&s);
         session_close(&s.session);

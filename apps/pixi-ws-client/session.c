@@ -74,10 +74,10 @@ static void on_signal(struct pixi_signals *signals, int signal)
     }
     s->was_interrupted = true;
     s->exit_code = 128 + signal;
-    pixi_client_close(&s->client);
+    pixi_uplink_close(&s->client);
 }
 
-int session_open(struct session *s, struct app *app, const struct pixi_client_handlers *h, unsigned flags)
+int session_open(struct session *s, struct app *app, const struct pixi_uplink_handlers *h, unsigned flags)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, 0};
     struct pixi_failure f;
@@ -94,10 +94,10 @@ int session_open(struct session *s, struct app *app, const struct pixi_client_ha
         pixi_settings_clear(&s->settings);
         return PIXI_EXIT_INTERNAL;
     }
-    pixi_client_init(&s->client, &s->loop, &s->settings, h, s, flags);
+    pixi_uplink_init(&s->client, &s->loop, &s->settings, h, s, flags);
     if (pixi_signals_open(&s->signals, &s->loop, ends) != PIXI_OK) {
         f = pixi_failure_local(PIXI_E_SYS, "signals");
-    } else if (pixi_client_start(&s->client, &f) == PIXI_OK) {
+    } else if (pixi_uplink_start(&s->client, &f) == PIXI_OK) {
         return 0;
     }
     print_failure(app, &f);
@@ -116,7 +116,7 @@ void session_finish(struct session *s, int exit_code)
 {
     s->exit_code = exit_code;
     s->is_finished = true;
-    pixi_client_close(&s->client);
+    pixi_uplink_close(&s->client);
 }
 
 void session_end(struct session *s, const struct pixi_failure *f)
@@ -130,7 +130,7 @@ void session_end(struct session *s, const struct pixi_failure *f)
 
 void session_close(struct session *s)
 {
-    pixi_client_clear(&s->client);
+    pixi_uplink_clear(&s->client);
     pixi_signals_close(&s->signals);
     pixi_loop_clear(&s->loop);
     pixi_settings_clear(&s->settings);

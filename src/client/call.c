@@ -3,10 +3,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void unlink_call(struct pixi_client_call *call)
+static void unlink_call(struct pixi_uplink_call *call)
 {
-    struct pixi_client *c = call->client;
-    struct pixi_client_call **p = &c->calls;
+    struct pixi_uplink *c = call->client;
+    struct pixi_uplink_call **p = &c->calls;
 
     while (*p != call)
         p = &(*p)->next;
@@ -16,16 +16,16 @@ static void unlink_call(struct pixi_client_call *call)
     c->call_count--;
 }
 
-static void free_call(struct pixi_client_call *call)
+static void free_call(struct pixi_uplink_call *call)
 {
     pixi_loop_cancel_timer(call->client->loop, &call->timer);
     pixi_buf_clear(&call->text);
     free(call);
 }
 
-static void end_call(struct pixi_client_call *call, const struct pixi_client_answer *answer)
+static void end_call(struct pixi_uplink_call *call, const struct pixi_uplink_answer *answer)
 {
-    struct pixi_client *c = call->client;
+    struct pixi_uplink *c = call->client;
 
     unlink_call(call);
     if (call->on_answer)
@@ -33,29 +33,29 @@ static void end_call(struct pixi_client_call *call, const struct pixi_client_ans
     free_call(call);
 }
 
-static void fail_call(struct pixi_client_call *call, const struct pixi_failure *f)
+static void fail_call(struct pixi_uplink_call *call, const struct pixi_failure *f)
 {
-    struct pixi_client_answer answer = {.failure = f};
+    struct pixi_uplink_answer answer = {.failure = f};
 
     end_call(call, &answer);
 }
 
 static void on_due(struct pixi_timer *t)
 {
-    struct pixi_client_call *call =
-        (struct pixi_client_call *)((char *)t - offsetof(struct pixi_client_call, timer));
+    struct pixi_uplink_call *call =
+        (struct pixi_uplink_call *)((char *)t - offsetof(struct pixi_uplink_call, timer));
     struct pixi_failure f = pixi_failure_call(PIXI_E_TIMEOUT, call->what, pixi_cur_init(NULL, 0));
 
     /* where there is no connection, that is why, and more to the point */
-    if (call->client->has_failure && call->client->state != PIXI_CLIENT_OPEN)
+    if (call->client->has_failure && call->client->state != PIXI_UPLINK_OPEN)
         f = call->client->failure;
     fail_call(call, &f);
 }
 
 /* Where the link has no room, this call and those after it wait, so that they go in order. */
-static void send_call(struct pixi_client_call *call)
+static void send_call(struct pixi_uplink_call *call)
 {
-    struct pixi_client *c = call->client;
+    struct pixi_uplink *c = call->client;
     int rc = pixi_link_send(&c->link, PIXI_WS_TEXT, call->text.bytes, call->text.len);
 
     if (rc == PIXI_OK) {
@@ -69,51 +69,51 @@ static void send_call(struct pixi_client_call *call)
     }
 }
 
-void pixi_client_flush_calls(struct pixi_client *c)
+void pixi_uplink_flush_calls(struct pixi_uplink *c)
 {
-    struct pixi_client_call *call, *next;
+    struct pixi_uplink_call *call, *next;
 
     c->is_full = false;
-    for (call = c->calls; call && c->state == PIXI_CLIENT_OPEN && !c->is_full; call = next) {
+    for (call = c->calls; call && c->state == PIXI_UPLINK_OPEN && !c->is_full; call = next) {
         next = call->next;
         if (!call->is_sent)
             send_call(call);
     }
 }
 
-void pixi_client_unsend_calls(struct pixi_client *c, const struct pixi_failure *f)
+void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *f)
 {
     /* 1002, 1003, 1007, 1009: the server objects to something that was sent, perhaps to this */
     bool is_objection = f->exit_code == PIXI_EXIT_PROTOCOL;
-    struct pixi_client_call *call, *next;
+    struct pixi_uplink_call *call, *next;
 
     /* an answer may close the client, which ends all other calls: then `next` is gone */
-    for (call = c->calls; call && c->state == PIXI_CLIENT_WAITING; call = next) {
+    for (call = c->calls; call && c->state == PIXI_UPLINK_WAITING; call = next) {
         next = call->next;
-        if (call->is_sent && (call->resend == PIXI_CLIENT_ONCE || is_objection))
+        if (call->is_sent && (call->resend == PIXI_UPLINK_ONCE || is_objection))
             fail_call(call, f);
         else
             call->is_sent = false;
     }
 }
 
-void pixi_client_fail_calls(struct pixi_client *c, const struct pixi_failure *f)
+void pixi_uplink_fail_calls(struct pixi_uplink *c, const struct pixi_failure *f)
 {
     while (c->calls)
         fail_call(c->calls, f);
 }
 
-void pixi_client_drop_calls(struct pixi_client *c)
+void pixi_uplink_drop_calls(struct pixi_uplink *c)
 {
     while (c->calls) {
-        struct pixi_client_call *call = c->calls;
+        struct pixi_uplink_call *call = c->calls;
 
         unlink_call(call);
         free_call(call);
     }
 }
 
-struct pixi_buf *pixi_client_begin(struct pixi_client *c, struct pixi_json_out *w, enum pixi_rpc_method m)
+struct pixi_buf *pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m)
 {
     pixi_buf_reset(&c->frame);
     pixi_rpc_begin_call(&c->frame, w, pixi_rpc_method_name(m));
@@ -121,7 +121,7 @@ struct pixi_buf *pixi_client_begin(struct pixi_client *c, struct pixi_json_out *
 }
 
 /* The method's name stands in the frame: {"jsonrpc":"2.0","method":"NAME" */
-static void name_call(struct pixi_client_call *call)
+static void name_call(struct pixi_uplink_call *call)
 {
     static const char before[] = "{\"jsonrpc\":\"2.0\",\"method\":\"";
     struct pixi_cur c = pixi_buf_cur(&call->text), name;
@@ -133,16 +133,16 @@ static void name_call(struct pixi_client_call *call)
         call->what[len++] = (char)*c.p++;
 }
 
-static int send_notification(struct pixi_client *c)
+static int send_notification(struct pixi_uplink *c)
 {
-    return c->state == PIXI_CLIENT_OPEN ? pixi_link_send(&c->link, PIXI_WS_TEXT, c->frame.bytes, c->frame.len)
+    return c->state == PIXI_UPLINK_OPEN ? pixi_link_send(&c->link, PIXI_WS_TEXT, c->frame.bytes, c->frame.len)
                                         : PIXI_E_WS_CLOSED;
 }
 
-int pixi_client_end(struct pixi_client *c, struct pixi_json_out *w, enum pixi_client_resend resend,
-                    uint64_t timeout_ms, pixi_client_on_answer *on_answer, void *ctx)
+int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_uplink_resend resend,
+                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx)
 {
-    struct pixi_client_call *call;
+    struct pixi_uplink_call *call;
 
     pixi_rpc_end_call(w, on_answer ? ++c->last_id : 0);
     if (c->frame.err)
@@ -169,14 +169,14 @@ int pixi_client_end(struct pixi_client *c, struct pixi_json_out *w, enum pixi_cl
     c->calls_end = &call->next;
     c->call_count++;
     pixi_loop_set_timer(c->loop, &call->timer, timeout_ms);
-    if (c->state == PIXI_CLIENT_OPEN && !c->is_full)
+    if (c->state == PIXI_UPLINK_OPEN && !c->is_full)
         send_call(call);
     return PIXI_OK;
 }
 
-static struct pixi_client_call *find_call(struct pixi_client *c, struct pixi_cur id)
+static struct pixi_uplink_call *find_call(struct pixi_uplink *c, struct pixi_cur id)
 {
-    struct pixi_client_call *call = c->calls;
+    struct pixi_uplink_call *call = c->calls;
     char text[24];
 
     for (; call; call = call->next) {
@@ -219,10 +219,10 @@ static struct error_value read_error(struct pixi_cur text)
     return e;
 }
 
-void pixi_client_answer_call(struct pixi_client *c, const struct pixi_rpc_msg *m)
+void pixi_uplink_answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 {
-    struct pixi_client_call *call = find_call(c, m->id);
-    struct pixi_client_answer answer = {.result = m->value};
+    struct pixi_uplink_call *call = find_call(c, m->id);
+    struct pixi_uplink_answer answer = {.result = m->value};
     struct pixi_failure f;
 
     if (!call)

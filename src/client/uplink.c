@@ -1,4 +1,4 @@
-#include "client/client.h"
+#include "client/uplink.h"
 #include "client/call.h"
 #include "client/settings_proxy.h"
 
@@ -9,14 +9,14 @@
 /* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time. */
 enum { HEAD_MAX = 16384, FRAME_SPARE = 4096, ENVELOPE_MAX = 8192, DIALLED_FIELDS = 64 };
 
-#define OF(member, ptr) ((struct pixi_client *)((char *)(ptr)-offsetof(struct pixi_client, member)))
+#define OF(member, ptr) ((struct pixi_uplink *)((char *)(ptr)-offsetof(struct pixi_uplink, member)))
 
-static const struct pixi_url *endpoint(const struct pixi_client *c)
+static const struct pixi_url *endpoint(const struct pixi_uplink *c)
 {
     return &c->settings->endpoints[c->endpoint];
 }
 
-static struct pixi_failure_at failure_at(const struct pixi_client *c)
+static struct pixi_failure_at failure_at(const struct pixi_uplink *c)
 {
     const struct pixi_url *u = endpoint(c);
 
@@ -27,7 +27,7 @@ static struct pixi_failure_at failure_at(const struct pixi_client *c)
 /* --- subscriptions -------------------------------------------------------------------------------------------- */
 
 /* Keeps the highest offset of each epoch, the one heard last in front. */
-static void remember(struct pixi_client_sub *s, struct pixi_rpc_position p)
+static void remember(struct pixi_uplink_sub *s, struct pixi_rpc_position p)
 {
     size_t i = 0;
 
@@ -35,7 +35,7 @@ static void remember(struct pixi_client_sub *s, struct pixi_rpc_position p)
         i++;
     if (i < s->position_count && s->positions[i].offset > p.offset)
         p.offset = s->positions[i].offset;
-    if (i == PIXI_CLIENT_POSITIONS)
+    if (i == PIXI_UPLINK_POSITIONS)
         i--;
     else if (i == s->position_count)
         s->position_count++;
@@ -43,7 +43,7 @@ static void remember(struct pixi_client_sub *s, struct pixi_rpc_position p)
     s->positions[0] = p;
 }
 
-static bool is_seen(const struct pixi_client_sub *s, struct pixi_rpc_position p)
+static bool is_seen(const struct pixi_uplink_sub *s, struct pixi_rpc_position p)
 {
     for (size_t i = 0; i < s->position_count; i++)
         if (s->positions[i].epoch == p.epoch)
@@ -51,18 +51,18 @@ static bool is_seen(const struct pixi_client_sub *s, struct pixi_rpc_position p)
     return false;
 }
 
-static struct pixi_client_sub *find_sub(struct pixi_client *c, struct pixi_cur filter)
+static struct pixi_uplink_sub *find_sub(struct pixi_uplink *c, struct pixi_cur filter)
 {
-    struct pixi_client_sub *s = c->subs;
+    struct pixi_uplink_sub *s = c->subs;
 
     while (s && !pixi_cur_equals(filter, pixi_cur_str(s->filter)))
         s = s->next;
     return s;
 }
 
-static void drop_sub(struct pixi_client *c, struct pixi_client_sub *sub, const struct pixi_failure *f)
+static void drop_sub(struct pixi_uplink *c, struct pixi_uplink_sub *sub, const struct pixi_failure *f)
 {
-    struct pixi_client_sub **p = &c->subs;
+    struct pixi_uplink_sub **p = &c->subs;
 
     while (*p != sub)
         p = &(*p)->next;
@@ -73,14 +73,14 @@ static void drop_sub(struct pixi_client *c, struct pixi_client_sub *sub, const s
     c->ended_subs = sub;
 }
 
-static void on_subscribe_answer(struct pixi_client *c, void *ctx, const struct pixi_client_answer *answer)
+static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *answer)
 {
-    struct pixi_client_sub *s = find_sub(c, pixi_cur_str(ctx)); /* it may have been dropped meanwhile */
+    struct pixi_uplink_sub *s = find_sub(c, pixi_cur_str(ctx)); /* it may have been dropped meanwhile */
     struct pixi_rpc_params p;
     bool is_again;
 
     if (!s || answer->failure) {
-        if (s && answer->failure->err != PIXI_E_WS_CLOSED && c->state == PIXI_CLIENT_OPEN)
+        if (s && answer->failure->err != PIXI_E_WS_CLOSED && c->state == PIXI_UPLINK_OPEN)
             drop_sub(c, s, answer->failure);
         return; /* where the connection ended, it subscribes again on the next */
     }
@@ -98,7 +98,7 @@ static void on_subscribe_answer(struct pixi_client *c, void *ctx, const struct p
         c->handlers->on_subscribed(c, s, is_again, p.recovered);
 }
 
-static void put_since(struct pixi_json_out *w, const struct pixi_client_sub *s)
+static void put_since(struct pixi_json_out *w, const struct pixi_uplink_sub *s)
 {
     if (!s->position_count || *s->filter == '$') /* neither `$share` nor `$` topics take one */
         return;
@@ -112,11 +112,11 @@ static void put_since(struct pixi_json_out *w, const struct pixi_client_sub *s)
     pixi_json_close_array(w);
 }
 
-static void send_subscribe(struct pixi_client *c, struct pixi_client_sub *s)
+static void send_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
 {
     struct pixi_json_out w;
 
-    pixi_client_begin(c, &w, PIXI_RPC_SUBSCRIBE);
+    pixi_uplink_begin(c, &w, PIXI_RPC_SUBSCRIBE);
     pixi_json_name(&w, "filter");
     pixi_json_text(&w, s->filter);
     put_since(&w, s);
@@ -125,13 +125,13 @@ static void send_subscribe(struct pixi_client *c, struct pixi_client_sub *s)
         pixi_json_bool(&w, false);
     }
     /* a failure to queue it shows as a link without room, which ends it and comes back here */
-    pixi_client_end(c, &w, PIXI_CLIENT_ONCE, c->settings->timeouts.request_ms, on_subscribe_answer,
+    pixi_uplink_end(c, &w, PIXI_UPLINK_ONCE, c->settings->timeouts.request_ms, on_subscribe_answer,
                     s->filter);
 }
 
-int pixi_client_subscribe(struct pixi_client *c, const char *filter, bool wants_retained)
+int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained)
 {
-    struct pixi_client_sub *s = calloc(1, sizeof *s), **end = &c->subs;
+    struct pixi_uplink_sub *s = calloc(1, sizeof *s), **end = &c->subs;
 
     if (!s || !(s->filter = strdup(filter))) {
         free(s);
@@ -142,17 +142,17 @@ int pixi_client_subscribe(struct pixi_client *c, const char *filter, bool wants_
     while (*end)
         end = &(*end)->next;
     *end = s;
-    if (c->state == PIXI_CLIENT_OPEN)
+    if (c->state == PIXI_UPLINK_OPEN)
         send_subscribe(c, s);
     return PIXI_OK;
 }
 
 /* --- what the server says ------------------------------------------------------------------------------------- */
 
-static void take_message(struct pixi_client *c, struct pixi_rpc_params *p)
+static void take_message(struct pixi_uplink *c, struct pixi_rpc_params *p)
 {
-    struct pixi_client_message m = {.sub = find_sub(c, p->filter), .p = *p};
-    struct pixi_client_sub *s = find_sub(c, p->filter);
+    struct pixi_uplink_message m = {.sub = find_sub(c, p->filter), .p = *p};
+    struct pixi_uplink_sub *s = find_sub(c, p->filter);
 
     if (s && p->position.offset && !p->retained) {
         if (is_seen(s, p->position))
@@ -166,9 +166,9 @@ static void take_message(struct pixi_client *c, struct pixi_rpc_params *p)
         c->handlers->on_message(c, &m);
 }
 
-static void take_synced(struct pixi_client *c, const struct pixi_rpc_params *p)
+static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
 {
-    struct pixi_client_sub *s = find_sub(c, p->filter);
+    struct pixi_uplink_sub *s = find_sub(c, p->filter);
 
     if (!s || s->is_synced)
         return;
@@ -176,7 +176,7 @@ static void take_synced(struct pixi_client *c, const struct pixi_rpc_params *p)
     remember(s, s->pending);
 }
 
-static void take_notification(struct pixi_client *c, const struct pixi_rpc_msg *m)
+static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 {
     struct pixi_rpc_params p;
     enum pixi_rpc_method method;
@@ -194,7 +194,7 @@ static void take_notification(struct pixi_client *c, const struct pixi_rpc_msg *
         c->going_away_ms = p.reconnect_ms;
         break;
     case PIXI_RPC_UNSUBSCRIBED: {
-        struct pixi_client_sub *s = find_sub(c, p.filter);
+        struct pixi_uplink_sub *s = find_sub(c, p.filter);
         struct pixi_failure f =
             pixi_failure_call(PIXI_E_FORBIDDEN, "the subscription was ended", pixi_cur_init(NULL, 0));
 
@@ -208,7 +208,7 @@ static void take_notification(struct pixi_client *c, const struct pixi_rpc_msg *
 
 static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
 {
-    struct pixi_client *c = OF(link, k);
+    struct pixi_uplink *c = OF(link, k);
     struct pixi_rpc_reader r;
     struct pixi_rpc_msg m;
     int rc;
@@ -227,15 +227,15 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
         else if (m.kind == PIXI_RPC_NOTIFICATION)
             take_notification(c, &m);
         else if (m.kind != PIXI_RPC_CALL)
-            pixi_client_answer_call(c, &m);
+            pixi_uplink_answer_call(c, &m);
     }
 }
 
 /* --- the connection ------------------------------------------------------------------------------------------- */
 
-static void start_dial(struct pixi_client *c);
+static void start_dial(struct pixi_uplink *c);
 
-uint64_t pixi_client_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random)
+uint64_t pixi_uplink_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random)
 {
     uint64_t most = initial_ms;
 
@@ -246,7 +246,7 @@ uint64_t pixi_client_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned atte
     return random % (most + 1);
 }
 
-static uint64_t wait_before_retry(struct pixi_client *c)
+static uint64_t wait_before_retry(struct pixi_uplink *c)
 {
     uint32_t r = 0;
     uint64_t ms;
@@ -258,37 +258,37 @@ static uint64_t wait_before_retry(struct pixi_client *c)
     }
     if (getrandom(&r, sizeof r, 0) < 0)
         r = (uint32_t)c->loop->now_ms; /* spread by time then */
-    ms = pixi_client_backoff(c->settings->reconnect.initial_ms, c->settings->reconnect.max_ms, c->attempt, r);
+    ms = pixi_uplink_backoff(c->settings->reconnect.initial_ms, c->settings->reconnect.max_ms, c->attempt, r);
     return ms > c->failure.retry_after_ms ? ms : c->failure.retry_after_ms;
 }
 
-static void end(struct pixi_client *c, const struct pixi_failure *f)
+static void end(struct pixi_uplink *c, const struct pixi_failure *f)
 {
-    c->state = PIXI_CLIENT_IDLE;
-    pixi_client_fail_calls(c, f);
+    c->state = PIXI_UPLINK_IDLE;
+    pixi_uplink_fail_calls(c, f);
     if (c->handlers->on_end)
         c->handlers->on_end(c, f);
 }
 
 /* The connection, or the attempt at one, has ended as c->failure says. */
-static void lost(struct pixi_client *c)
+static void lost(struct pixi_uplink *c)
 {
     bool may_retry =
-        !c->failure.is_final && (c->flags & (c->was_open ? PIXI_CLIENT_RETRY : PIXI_CLIENT_RETRY_FIRST));
+        !c->failure.is_final && (c->flags & (c->was_open ? PIXI_UPLINK_RETRY : PIXI_UPLINK_RETRY_FIRST));
     struct pixi_failure f = c->failure;
     uint64_t in_ms;
 
     c->has_failure = true;
-    if (c->state == PIXI_CLIENT_CLOSING || !may_retry) {
+    if (c->state == PIXI_UPLINK_CLOSING || !may_retry) {
         end(c, &f);
         return;
     }
-    c->state = PIXI_CLIENT_WAITING;
-    pixi_client_unsend_calls(c, &f);
+    c->state = PIXI_UPLINK_WAITING;
+    pixi_uplink_unsend_calls(c, &f);
     c->endpoint = (c->endpoint + 1) % c->settings->endpoint_count;
     in_ms = wait_before_retry(c);
     c->attempt++;
-    if (c->state != PIXI_CLIENT_WAITING)
+    if (c->state != PIXI_UPLINK_WAITING)
         return; /* a call's answer closed the client */
     if (c->handlers->on_lost)
         c->handlers->on_lost(c, &f, in_ms);
@@ -302,15 +302,15 @@ static void on_retry(struct pixi_timer *t)
 
 static void on_open(struct pixi_link *k, struct pixi_cur protocol)
 {
-    struct pixi_client *c = OF(link, k);
-    struct pixi_client_sub *s, *next;
+    struct pixi_uplink *c = OF(link, k);
+    struct pixi_uplink_sub *s, *next;
 
     if (!protocol.p) {
         /* without it, nothing says that this server speaks JSON-RPC */
         pixi_link_drop(k, PIXI_E_WS_PROTOCOL);
         return;
     }
-    c->state = PIXI_CLIENT_OPEN;
+    c->state = PIXI_UPLINK_OPEN;
     c->was_open = true;
     c->attempt = 0;
     c->has_failure = false;
@@ -319,14 +319,14 @@ static void on_open(struct pixi_link *k, struct pixi_cur protocol)
         next = s->next;
         send_subscribe(c, s);
     }
-    pixi_client_flush_calls(c);
+    pixi_uplink_flush_calls(c);
     if (c->handlers->on_connect)
         c->handlers->on_connect(c);
 }
 
 static void on_refused(struct pixi_link *k, const struct pixi_http_head *head, struct pixi_cur body)
 {
-    struct pixi_client *c = OF(link, k);
+    struct pixi_uplink *c = OF(link, k);
     struct pixi_failure_at at = failure_at(c);
 
     c->failure = pixi_failure_refused(&at, head, body);
@@ -334,22 +334,22 @@ static void on_refused(struct pixi_link *k, const struct pixi_http_head *head, s
 
 static void on_drained(struct pixi_link *k)
 {
-    pixi_client_flush_calls(OF(link, k));
+    pixi_uplink_flush_calls(OF(link, k));
 }
 
 static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
 {
-    struct pixi_client *c = OF(link, k);
+    struct pixi_uplink *c = OF(link, k);
     struct pixi_failure_at at = failure_at(c);
 
-    if (c->state == PIXI_CLIENT_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) && e->is_ours)
+    if (c->state == PIXI_UPLINK_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) && e->is_ours)
         c->failure = (struct pixi_failure){.err = PIXI_OK};
     else if (e->err != PIXI_E_WS_STATUS)
         c->failure = pixi_failure_end(&at, e, k);
     lost(c);
 }
 
-static void say_hello(struct pixi_client *c)
+static void say_hello(struct pixi_uplink *c)
 {
     struct pixi_ws_hello hello = {
         .host = endpoint(c)->authority, .path = endpoint(c)->target, .protocols = "pixi.v1"};
@@ -377,7 +377,7 @@ static const struct pixi_link_handlers link_handlers = {
 
 static void on_dialled(struct pixi_dial *d, int err)
 {
-    struct pixi_client *c = OF(dial, d);
+    struct pixi_uplink *c = OF(dial, d);
     struct pixi_failure_at at = failure_at(c);
     struct pixi_tls *tls;
 
@@ -386,7 +386,7 @@ static void on_dialled(struct pixi_dial *d, int err)
         lost(c);
         return;
     }
-    c->state = PIXI_CLIENT_OPENING;
+    c->state = PIXI_UPLINK_OPENING;
     if (!endpoint(c)->is_tls) {
         say_hello(c);
         return;
@@ -401,7 +401,7 @@ static void on_dialled(struct pixi_dial *d, int err)
     lost(c);
 }
 
-static void start_dial(struct pixi_client *c)
+static void start_dial(struct pixi_uplink *c)
 {
     struct pixi_dial_to to = {.host = endpoint(c)->host,
                               .port = endpoint(c)->port,
@@ -409,12 +409,12 @@ static void start_dial(struct pixi_client *c)
                               .timeout_ms = (uint32_t)c->settings->timeouts.connect_ms};
 
     pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
-    c->state = PIXI_CLIENT_DIALLING;
+    c->state = PIXI_UPLINK_DIALLING;
     c->dial.on_done = on_dialled;
     pixi_dial_start(&c->dial, c->loop, &c->link.tcp, &pixi_link_tcp, &to);
 }
 
-int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f)
+int pixi_uplink_check(const struct pixi_settings *s, struct pixi_failure *f)
 {
     for (size_t i = 0; i < s->endpoint_count; i++) {
         const struct pixi_url *u = &s->endpoints[i];
@@ -433,10 +433,10 @@ int pixi_client_check(const struct pixi_settings *s, struct pixi_failure *f)
     return PIXI_OK;
 }
 
-void pixi_client_init(struct pixi_client *c, struct pixi_loop *l, const struct pixi_settings *s,
-                      const struct pixi_client_handlers *h, void *ctx, unsigned flags)
+void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct pixi_settings *s,
+                      const struct pixi_uplink_handlers *h, void *ctx, unsigned flags)
 {
-    *c = (struct pixi_client){.loop = l, .settings = s, .handlers = h, .ctx = ctx, .flags = flags};
+    *c = (struct pixi_uplink){.loop = l, .settings = s, .handlers = h, .ctx = ctx, .flags = flags};
     c->limits = (struct pixi_link_limits){
         .http = {.head_bytes = HEAD_MAX, .field_count = DIALLED_FIELDS},
         .message_bytes = s->limits.message_bytes + ENVELOPE_MAX,
@@ -461,7 +461,7 @@ static bool needs_tls(const struct pixi_settings *s)
     return false;
 }
 
-int pixi_client_trust(const struct pixi_settings *s, const char *key_log_file, struct pixi_tls_context **out,
+int pixi_uplink_trust(const struct pixi_settings *s, const char *key_log_file, struct pixi_tls_context **out,
                       struct pixi_failure *f)
 {
     struct pixi_tls_options options = {.role = PIXI_CLIENT,
@@ -494,12 +494,12 @@ struct pixi_tls *pixi_settings_tls(const struct pixi_settings *s, struct pixi_tl
     return pixi_tls_new(context, &peer);
 }
 
-int pixi_client_start(struct pixi_client *c, struct pixi_failure *f)
+int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
 {
-    int rc = pixi_client_check(c->settings, f);
+    int rc = pixi_uplink_check(c->settings, f);
 
     if (rc == PIXI_OK)
-        rc = pixi_client_trust(c->settings, NULL, &c->tls, f);
+        rc = pixi_uplink_trust(c->settings, NULL, &c->tls, f);
     if (rc != PIXI_OK)
         return rc;
     if (c->settings->key) {
@@ -509,29 +509,29 @@ int pixi_client_start(struct pixi_client *c, struct pixi_failure *f)
             return c->authorization.err;
     }
     pixi_loop_set_timer(c->loop, &c->retry, 0); /* so that no callback comes from inside this call */
-    c->state = PIXI_CLIENT_WAITING;
+    c->state = PIXI_UPLINK_WAITING;
     return PIXI_OK;
 }
 
-void pixi_client_close(struct pixi_client *c)
+void pixi_uplink_close(struct pixi_uplink *c)
 {
     static const struct pixi_failure done = {.err = PIXI_OK};
-    enum pixi_client_state was = c->state;
+    enum pixi_uplink_state was = c->state;
 
-    c->state = PIXI_CLIENT_CLOSING;
-    if (was == PIXI_CLIENT_OPEN || was == PIXI_CLIENT_OPENING) {
+    c->state = PIXI_UPLINK_CLOSING;
+    if (was == PIXI_UPLINK_OPEN || was == PIXI_UPLINK_OPENING) {
         pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
-    } else if (was != PIXI_CLIENT_CLOSING && was != PIXI_CLIENT_IDLE) {
+    } else if (was != PIXI_UPLINK_CLOSING && was != PIXI_UPLINK_IDLE) {
         pixi_loop_cancel_timer(c->loop, &c->retry);
         pixi_dial_cancel(&c->dial);
         end(c, &done);
     }
 }
 
-static void free_subs(struct pixi_client_sub **list)
+static void free_subs(struct pixi_uplink_sub **list)
 {
     while (*list) {
-        struct pixi_client_sub *s = *list;
+        struct pixi_uplink_sub *s = *list;
 
         *list = s->next;
         free(s->filter);
@@ -545,7 +545,7 @@ static void ignore_close(struct pixi_link *k, const struct pixi_link_end *e)
     (void)e;
 }
 
-void pixi_client_clear(struct pixi_client *c)
+void pixi_uplink_clear(struct pixi_uplink *c)
 {
     static const struct pixi_link_handlers silent = {.on_close = ignore_close};
 
@@ -555,7 +555,7 @@ void pixi_client_clear(struct pixi_client *c)
     pixi_link_drop(&c->link, PIXI_E_WS_CLOSED);
     while (c->link.last.is_queued || c->link.tcp.flush.is_queued)
         pixi_loop_turn(c->loop, 0);
-    pixi_client_drop_calls(c);
+    pixi_uplink_drop_calls(c);
     free_subs(&c->subs);
     free_subs(&c->ended_subs);
     if (c->authorization.bytes)

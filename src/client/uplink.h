@@ -1,0 +1,149 @@
+/* uplink.h -- one authenticated link to a Pixi server that outlives its connections: it reconnects, subscribes again
+ * where it stood, and sends again what was not answered. Callbacks on a loop; one thread. */
+#ifndef PIXI_CLIENT_UPLINK_H
+#define PIXI_CLIENT_UPLINK_H
+
+#include "client/failure.h"
+#include "client/settings.h"
+#include "net/dial.h"
+#include "proto/rpc/put.h"
+
+struct pixi_uplink;
+struct pixi_uplink_sub;
+
+/* A message as it came. Borrowed for the callback. */
+struct pixi_uplink_message {
+    const struct pixi_uplink_sub *sub; /* which subscription it came for; NULL: none that is known */
+    struct pixi_rpc_params p; /* topic, payload, is_json, position, time_ms, retained, headers, request */
+};
+
+/* How a call ended. Borrowed for the callback. */
+struct pixi_uplink_answer {
+    const struct pixi_failure *failure; /* NULL: it went well */
+    struct pixi_cur result;             /* JSON as written; may be changed in place (pixi_rpc_result_read) */
+};
+
+typedef void pixi_uplink_on_answer(struct pixi_uplink *, void *ctx, const struct pixi_uplink_answer *);
+
+struct pixi_uplink_handlers {
+    /* Connected, the first time or again; calls and subscriptions are under way. May be NULL, as all of these. */
+    void (*on_connect)(struct pixi_uplink *);
+    void (*on_message)(struct pixi_uplink *, const struct pixi_uplink_message *);
+    /* A subscription stands. is_recovered: nothing was missed since the last connection; else what came between may be
+     * lost (is_again), and the retained messages follow. */
+    void (*on_subscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *, bool is_again,
+                          bool is_recovered);
+    /* The server ended or refused a subscription. */
+    void (*on_unsubscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *,
+                            const struct pixi_failure *);
+    /* The connection is lost; it is tried again in in_ms. */
+    void (*on_lost)(struct pixi_uplink *, const struct pixi_failure *, uint64_t in_ms);
+    /* The end, once: after pixi_uplink_close (f->err PIXI_OK), or a failure that trying again does not mend. */
+    void (*on_end)(struct pixi_uplink *, const struct pixi_failure *f);
+};
+
+enum { PIXI_UPLINK_POSITIONS = 4 };
+
+struct pixi_uplink_sub {
+    struct pixi_uplink_sub *next;
+    char *filter; /* owned */
+    struct pixi_rpc_position
+        positions[PIXI_UPLINK_POSITIONS]; /* the highest offset of each epoch, newest first */
+    size_t position_count;
+    struct pixi_rpc_position pending; /* counts once the snapshot is complete */
+    bool is_synced, was_subscribed, wants_retained;
+    struct pixi_uplink *client;
+};
+
+enum pixi_uplink_state {
+    PIXI_UPLINK_IDLE,
+    PIXI_UPLINK_DIALLING,
+    PIXI_UPLINK_OPENING,
+    PIXI_UPLINK_OPEN,
+    PIXI_UPLINK_WAITING, /* to try again */
+    PIXI_UPLINK_CLOSING,
+};
+
+/* When to try again. Bits of pixi_uplink.flags. */
+enum {
+    PIXI_UPLINK_RETRY = 1,       /* after the connection was open once */
+    PIXI_UPLINK_RETRY_FIRST = 2, /* also before */
+};
+
+struct pixi_uplink {
+    struct pixi_loop *loop;                      /* borrowed */
+    const struct pixi_settings *settings;        /* borrowed */
+    const struct pixi_uplink_handlers *handlers; /* borrowed */
+    void *ctx;                                   /* the user's */
+    unsigned flags;
+    enum pixi_uplink_state state;
+    struct pixi_link link;
+    struct pixi_link_limits limits;
+    struct pixi_dial dial;
+    struct pixi_tls_context *tls; /* NULL where no endpoint is wss:// */
+    struct pixi_timer retry;
+    struct pixi_buf authorization, frame;
+    struct pixi_uplink_sub *subs;
+    struct pixi_uplink_sub *ended_subs;          /* kept until clear: a call may still name one */
+    struct pixi_uplink_call *calls, **calls_end; /* in order of their sending */
+    size_t call_count;
+    uint64_t last_id;
+    unsigned attempt;       /* since the last connection that was open */
+    size_t endpoint;        /* which of settings->endpoints */
+    uint64_t going_away_ms; /* as the server asked */
+    bool is_going_away, was_open, has_failure;
+    bool is_full;                /* the link had no room for a call: those that follow wait as well */
+    struct pixi_failure failure; /* of the connection that just ended */
+};
+
+/* pixi_uplink_init -- nothing is sent yet. */
+void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct pixi_settings *s,
+                      const struct pixi_uplink_handlers *h, void *ctx, unsigned flags);
+
+/* pixi_uplink_clear -- drops whatever is open and releases; no callback comes. The link's end needs a loop turn: runs
+ * it. */
+void pixi_uplink_clear(struct pixi_uplink *c);
+
+/* pixi_uplink_check -- may these settings be tried at all?
+ *   PIXI_OK | PIXI_E_SETTINGS (f says why: a key over ws:// to another machine) */
+int pixi_uplink_check(const struct pixi_settings *s, struct pixi_failure *f);
+
+/* pixi_uplink_trust -- the TLS context that the settings ask for; *out stays NULL where no endpoint is wss://.
+ *   PIXI_OK (free with pixi_tls_context_free) | PIXI_E_SETTINGS | PIXI_E_NOMEM (f says why) */
+int pixi_uplink_trust(const struct pixi_settings *s, const char *key_log_file, struct pixi_tls_context **out,
+                      struct pixi_failure *f);
+
+/* pixi_settings_tls -- TLS for one connection to host. NULL: out of memory. */
+struct pixi_tls *pixi_settings_tls(const struct pixi_settings *s, struct pixi_tls_context *context,
+                                   const char *host);
+
+/* pixi_uplink_start -- connect. on_connect or on_end follows.
+ *   PIXI_OK | PIXI_E_SETTINGS (f says why: a key over ws:// to another machine) */
+int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f);
+
+/* pixi_uplink_subscribe -- from now on and on every connection. filter is copied.   PIXI_OK | PIXI_E_NOMEM */
+int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained);
+
+/* A call: begin, write parameters with w (base/json.h), end. */
+struct pixi_buf *pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m);
+
+/* How a call is sent. */
+enum pixi_uplink_resend {
+    PIXI_UPLINK_ONCE, /* fails when the connection ends before the answer */
+    PIXI_UPLINK_RESEND, /* sent again after reconnecting: only for what the server does once, however often it hears it */
+};
+
+/* pixi_uplink_end -- send it, or keep it until there is a connection.
+ *   on_answer  comes exactly once, never from inside this call, unless it returns an error. NULL: sent as a
+ *              notification
+ *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT (the message is too large) */
+int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_uplink_resend resend,
+                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
+
+/* pixi_uplink_close -- closing handshake with 1000; on_end follows. */
+void pixi_uplink_close(struct pixi_uplink *c);
+
+/* pixi_uplink_backoff -- full jitter: a random time, ms, up to min(max_ms, initial_ms * 2^attempt). */
+uint64_t pixi_uplink_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random);
+
+#endif
