@@ -110,7 +110,7 @@ static void put_passed(const struct pixi_verify_text *t, const struct pixi_verif
 static void put_failed(const struct pixi_verify_text *t, const struct pixi_verify_result *r)
 {
     put_verdict(t, r->verdict);
-    fprintf(t->out, "%-*sexpected: %s\n", ID, r->id, r->title);
+    fprintf(t->out, "%-*swanted: %s\n", ID, r->id, r->title);
     put_labelled(t, "layer:", r->layer);
     put_labelled(t, "cause:", r->cause);
     put_labelled(t, "fix:", r->fix);

@@ -40,7 +40,7 @@ def fails(pixi, exit_code, name, layer, cause, fix, *args):
     assert (failed["id"], failed["layer"], failed["exit"]) == (name, layer, exit_code)
     assert cause in failed["cause"] and fix in failed["fix"], failed
     said = squeeze(text.stdout)
-    assert f"FAILED {name} expected: {failed['title']} layer: {layer} cause: " in said
+    assert f"FAILED {name} wanted: {failed['title']} layer: {layer} cause: " in said
     assert f"fix: {squeeze(failed['fix'])}" in said and cause in said
     assert all(c["reason"] for c in report["checks"] if c["verdict"] == "skipped")
     key = pixi.env.get("PIXI_WS_API_KEY")
