@@ -2,6 +2,7 @@
 #ifndef PIXI_VERIFY_CHECK_H
 #define PIXI_VERIFY_CHECK_H
 
+#include "base/exit.h"
 #include "verify/peer.h"
 #include "verify/url.h"
 #include "verify/verify.h"
@@ -39,22 +40,6 @@ enum {
 #define X(name, why) PIXI_FACT_##name = 1 << PIXI_FACT_INDEX_##name,
     PIXI_FACTS(X)
 #undef X
-};
-
-/* Exit codes that checks use: DESIGN.md's list. */
-enum {
-    PIXI_EXIT_CHECK = 1,
-    PIXI_EXIT_SETTINGS = 3,
-    PIXI_EXIT_NAME = 4,
-    PIXI_EXIT_CONNECT = 5,
-    PIXI_EXIT_TLS = 6,
-    PIXI_EXIT_UPGRADE = 7,
-    PIXI_EXIT_KEY = 8,
-    PIXI_EXIT_PROTOCOL = 9,
-    PIXI_EXIT_TIMEOUT = 10,
-    PIXI_EXIT_CLOSED = 11,
-    PIXI_EXIT_NO_RESPONDER = 12,
-    PIXI_EXIT_INTERNAL = 14,
 };
 
 struct pixi_verify {

@@ -40,7 +40,7 @@ struct pixi_verify_result {
     /* settings name tcp proxy tls upgrade key request publish ping close protocol reconnect */
     const char *layer;
     enum pixi_verify_verdict verdict;
-    int exit_code;      /* of a failed one: DESIGN.md's list */
+    int exit_code;      /* of a failed one: base/exit.h */
     uint64_t us;        /* what it took */
     const char *clause; /* of a failed one: what was broken, "RFC 6455 §5.5.2", or "". Static */
     char measured[PIXI_VERIFY_TEXT];

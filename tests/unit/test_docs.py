@@ -26,7 +26,7 @@ def test_every_error_has_its_row(read):
 
 
 def test_every_exit_code_has_its_row(read):
-    source = {int(code) for code in re.findall(r"PIXI_EXIT_\w+ = (\d+)", read("src/client/failure.h"))}
+    source = {int(code) for code in re.findall(r"PIXI_EXIT_\w+ = (\d+)", read("src/base/exit.h"))}
     assert source == set(range(15))
     documented = [row[0] for row in rows(read("docs/exit-codes.md"), 2)]
     assert [code for code in documented if code.isdigit()] == [str(code) for code in sorted(source)]
