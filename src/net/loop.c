@@ -95,10 +95,11 @@ static int wait_for(const struct pixi_loop *l, int wait_ms)
 int pixi_loop_turn(struct pixi_loop *l, int wait_ms)
 {
     struct epoll_event ready[READY_MAX];
+    bool had_tasks = l->tasks; /* from what was done between turns; one may be all that the caller waits for */
     int count;
 
-    run_tasks(l); /* what was done between turns */
-    count = epoll_wait(l->epoll_fd, ready, READY_MAX, wait_for(l, wait_ms));
+    run_tasks(l);
+    count = epoll_wait(l->epoll_fd, ready, READY_MAX, had_tasks ? 0 : wait_for(l, wait_ms));
     if (count < 0 && errno != EINTR)
         return PIXI_E_SYS;
     l->now_ms = pixi_clock_mono_ms();

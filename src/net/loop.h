@@ -51,8 +51,8 @@ struct pixi_loop {
 int pixi_loop_init(struct pixi_loop *l);
 void pixi_loop_clear(struct pixi_loop *l);
 
-/* pixi_loop_turn -- one turn; waits up to wait_ms for something to happen (-1: as long as it takes).
- * PIXI_OK | PIXI_E_SYS. */
+/* pixi_loop_turn -- one turn; waits up to wait_ms for something to happen (-1: as long as it takes), and not at
+ * all if tasks were waiting.   PIXI_OK | PIXI_E_SYS. */
 int pixi_loop_turn(struct pixi_loop *l, int wait_ms);
 
 /* pixi_loop_run -- turns until pixi_loop_stop. PIXI_OK | PIXI_E_SYS. */
