@@ -95,7 +95,8 @@ static int wait_for(const struct pixi_loop *l, int wait_ms)
 int pixi_loop_turn(struct pixi_loop *l, int wait_ms)
 {
     struct epoll_event ready[READY_MAX];
-    bool had_tasks = l->tasks; /* from what was done between turns; one may be all that the caller waits for */
+    bool had_tasks =
+        l->tasks; /* from what was done between turns; one may be all that the caller waits for */
     int count;
 
     run_tasks(l);
