@@ -5,6 +5,7 @@
 #   make test       unit tests and process tests, with ASan and UBSan
 #   make lint       modules, format, static checks, both compilers
 #   make test-fresh the README's commands on a fresh Debian 12
+#   make test-system the systemd unit in a booted Debian 12
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -35,7 +36,7 @@ FLAGS_san   := -O1 -g $(SAN)
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh clean help
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system clean help
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
@@ -113,6 +114,9 @@ print-flags:
 
 test-fresh:
 	@tools/test-fresh
+
+test-system: all
+	@tools/test-system
 
 clean:
 	rm -rf $(B)

@@ -1,13 +1,19 @@
 #include "pixi-ws-server/cmd.h"
 
 #include "base/log.h"
+#include "net/notify.h"
 #include "net/signals.h"
 #include "server/server.h"
 
+#include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
+
+enum { DRAIN_SPARE_MS = 5000 }; /* that ending may take beyond drain_ms */
 
 enum { EXIT_USAGE = 2, EXIT_SETTINGS = 3, EXIT_LISTEN = 5, EXIT_INTERNAL = 14 };
 
@@ -18,6 +24,7 @@ struct run {
     unsigned in_use;
     struct pixi_server *server;
     struct pixi_signals signals;
+    struct pixi_notify notify;
     struct pixi_buf mistakes;
     const char *config;
     enum pixi_server_mode mode;
@@ -137,7 +144,15 @@ static void log_lines(const struct pixi_buf *text)
     }
 }
 
-static void reload_keys(struct run *r)
+/* A service manager that hears nothing kills what it takes for hung: that is worth a line. */
+static void check_told(int rc)
+{
+    if (rc != PIXI_OK)
+        pixi_log(PIXI_LOG_WARNING, "the service manager cannot be told: NOTIFY_SOCKET: %s",
+                 rc == PIXI_E_SYS ? strerror(errno) : "expected a path, or @ and an abstract name");
+}
+
+static int reload_keys(struct run *r)
 {
     struct pixi_keys *fresh = &r->keys[!r->in_use];
     struct pixi_buf mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX);
@@ -156,9 +171,10 @@ static void reload_keys(struct run *r)
         pixi_keys_clear(fresh);
     }
     pixi_buf_clear(&mistakes);
+    return rc;
 }
 
-static void reload_tls(struct run *r)
+static int reload_tls(struct run *r)
 {
     struct pixi_buf problem = pixi_buf_init(4096);
     int rc = pixi_server_reload_tls(r->server, &problem);
@@ -172,15 +188,22 @@ static void reload_tls(struct run *r)
                  pixi_err_text(rc));
     }
     pixi_buf_clear(&problem);
+    return rc;
 }
 
 /* What is wrong is logged, and changes nothing. */
 static void reload(struct run *r)
 {
+    int keys = PIXI_OK, tls = PIXI_OK;
+
+    check_told(pixi_notify_tell(&r->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, pixi_clock_mono_us()));
     if (r->mode == PIXI_SERVER_HUB)
-        reload_keys(r);
+        keys = reload_keys(r);
     if (r->settings.tls.listen.count)
-        reload_tls(r);
+        tls = reload_tls(r);
+    check_told(pixi_notify_tell(&r->notify, "READY=1\nSTATUS=%s%s%s%s",
+                                keys || tls ? "Not read again: " : "Read again", keys ? "API keys" : "",
+                                keys && tls ? ", " : "", tls ? "certificate" : ""));
 }
 
 static void on_signal(struct pixi_signals *signals, int signal)
@@ -192,6 +215,8 @@ static void on_signal(struct pixi_signals *signals, int signal)
         return;
     }
     pixi_log(PIXI_LOG_INFO, "%s: stopping", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+    check_told(pixi_notify_tell(&r->notify, "STOPPING=1\nSTATUS=Stopping\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+                                (uint64_t)(r->settings.drain_ms + DRAIN_SPARE_MS) * 1000));
     pixi_server_drain(r->server, on_idle, r);
 }
 
@@ -231,6 +256,9 @@ static int start(struct run *r)
     for (size_t i = 0; pixi_server_listening(r->server, i, at, sizeof at); i++)
         printf("listening on %s\n", at);
     fflush(stdout);
+    check_told(pixi_notify_open(&r->notify, &r->loop));
+    pixi_server_listening(r->server, 0, at, sizeof at);
+    check_told(pixi_notify_tell(&r->notify, "READY=1\nSTATUS=Listening on %s", at));
     return 0;
 }
 
@@ -250,6 +278,7 @@ int cmd_run(int argc, char **argv)
         exit_code = start(&r);
         if (!exit_code && pixi_loop_run(&r.loop) != PIXI_OK)
             exit_code = EXIT_INTERNAL;
+        pixi_notify_close(&r.notify);
         pixi_signals_close(&r.signals);
         pixi_server_free(r.server);
         pixi_loop_clear(&r.loop);
