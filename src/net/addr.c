@@ -25,6 +25,7 @@ int pixi_addr_parse(const char *text, struct pixi_addr *out)
     char host[64];
     struct addrinfo hints = {.ai_family = AF_INET, .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found;
+    struct in_addr in4;
     size_t len;
     int port = colon ? parse_port(colon + 1, &rest) : -1;
 
@@ -44,6 +45,8 @@ int pixi_addr_parse(const char *text, struct pixi_addr *out)
     host[len] = 0;
     if (hints.ai_family == AF_INET && (!*host || strcmp(host, "localhost") == 0))
         strcpy(host, "127.0.0.1");
+    if (hints.ai_family == AF_INET && inet_pton(AF_INET, host, &in4) != 1)
+        return PIXI_E_NAME; /* "127.1", "0x7f000001", "010.0.0.1": what getaddrinfo takes them for is seldom meant */
     if (getaddrinfo(host, NULL, &hints, &found) != 0)
         return PIXI_E_NAME;
     memcpy(&out->sa, found->ai_addr, found->ai_addrlen);

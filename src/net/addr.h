@@ -16,7 +16,7 @@ struct pixi_addr {
 enum { PIXI_ADDR_TEXT = 64 }; /* bytes for any address as text, NUL included */
 
 /* pixi_addr_parse -- "127.0.0.1:8768", "[::1]:8768", "localhost:0" (taken as 127.0.0.1), ":8768" (loopback).
- *   PIXI_OK | PIXI_E_NAME (not numeric, port not 0 .. 65535) */
+ *   PIXI_OK | PIXI_E_NAME (not numeric, IPv4 not in full, port not 0 .. 65535) */
 int pixi_addr_parse(const char *text, struct pixi_addr *out);
 
 /* pixi_addr_text -- "127.0.0.1:8768" or "[::1]:8768". */

@@ -34,6 +34,13 @@ static void parse_and_write(void **state)
         {"127.0.0.1:0x1", NULL},
         {"127.0.0.1:http", NULL},
         {"256.0.0.1:1", NULL},
+        {"127.1:80", NULL},
+        {"127.0.1:80", NULL},
+        {"2130706433:80", NULL},
+        {"0x7f.0.0.1:80", NULL},
+        {"0177.0.0.1:80", NULL},
+        {"127.0.0.01:80", NULL},
+        {"127.0.0.1.:80", NULL},
         {"example.org:1", NULL},
         {"LOCALHOST:1", NULL},
         {"::1:8768", NULL}, /* which is the port? */

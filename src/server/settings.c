@@ -12,10 +12,12 @@ enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, YEAR_S = 366 * 24 * 3600 };
 
 static bool check_listen(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
+    const char *text = (const char *)value.p, *colon = strrchr(text, ':');
     struct pixi_addr addr;
 
-    (void)fault;
-    return pixi_addr_parse((const char *)value.p, &addr) == PIXI_OK;
+    if (colon && strspn(text, "0123456789.xX") == (size_t)(colon - text))
+        fault->expected = "an IPv4 address in full, such as 127.0.0.1:8768";
+    return pixi_addr_parse(text, &addr) == PIXI_OK;
 }
 
 static bool check_filter(struct pixi_cur value, struct pixi_conf_fault *fault)

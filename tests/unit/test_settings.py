@@ -149,6 +149,8 @@ BAD = {
         "listen nowhere": {"listen": []},
         "no port": {"listen": ["127.0.0.1"]},
         "large port": {"listen": ["127.0.0.1:65536"]},
+        "short IPv4": {"listen": ["127.1:80"]},
+        "IPv4 in one number": {"listen": ["2130706433:80"]},
         "name": {"listen": ["example.org:80"]},
         "bare IPv6": {"listen": ["::1:80"]},
         "17 listeners": {"listen": ["127.0.0.1:0"] * 17},
