@@ -230,6 +230,8 @@ void pixi_session_blame(struct pixi_verify *v, const struct pixi_answer *a, cons
         exit_code = errors[i].exit_code;
         fix = errors[i].fix;
     }
+    if (exit_code == PIXI_EXIT_KEY)
+        v->r->layer = "key";
     pixi_check_fail(v, exit_code, "", "\"%s\" was answered with error %lld%s%s", method, (long long)a->code,
                     a->message[0] ? ": " : "", a->message);
     pixi_check_fix(v, "%s", fix);

@@ -90,7 +90,7 @@ def test_no_key(hub, client):
 
 def test_a_key_that_may_do_too_little(hub, client):
     s = hub(keys={"narrow": ("event/else", "event/else")})
-    report = fails(client(s, key=s.keys["narrow"]), 8, "request", "request", "", "event/verify/")
+    report = fails(client(s, key=s.keys["narrow"]), 8, "request", "key", "", "event/verify/")
     assert {c["id"] for c in report["checks"] if c["verdict"] == "failed"} >= {"request", "publish"}
 
 
