@@ -224,8 +224,8 @@ static const struct end_row during_upgrade[] = {
      "check that a WebSocket server listens there"},
     /* TLS 1.3: what the server thinks of this side's certificate comes after the handshake */
     {PIXI_E_TLS, PIXI_EXIT_TLS, "tls", true, "TLS failed", "see the message"},
-    {PIXI_E_WS_PROTOCOL, PIXI_EXIT_UPGRADE, "upgrade", true, "speaks WebSocket, but not pixi.v1",
-     "point \"url\" to a Pixi server; `connect` and `verify` work with any WebSocket server"},
+    {PIXI_E_WS_PROTOCOL, PIXI_EXIT_UPGRADE, "upgrade", true, "selected a subprotocol that was not offered",
+     "let the server select one that is offered, or none; `connect --protocol NAMES` offers others"},
     {0, PIXI_EXIT_UPGRADE, "upgrade", true, "gave an answer that is no WebSocket upgrade",
      "check that \"url\" is the address of a WebSocket server; something else speaks on that port"},
 };
