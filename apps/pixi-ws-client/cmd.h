@@ -10,6 +10,7 @@
 struct app {
     const char *settings_path, *url; /* --settings, --url; NULL: not given */
     bool is_json;                    /* --json */
+    bool wants_no_key;               /* connect --no-key */
 };
 
 /* An option of a command. */

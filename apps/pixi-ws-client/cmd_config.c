@@ -137,6 +137,8 @@ static int show(const struct app *app, const struct pixi_settings *s)
     pixi_buf_put_str(&b, "\nAPI key: ");
     if (s->key)
         put_key(s, &b);
+    else if (s->key_kept_for)
+        pixi_buf_putf(&b, "none is sent: that in the settings is for %s", s->key_kept_for);
     else
         pixi_buf_put_str(&b, "none is sent");
     pixi_buf_put_str(&b, "\n");

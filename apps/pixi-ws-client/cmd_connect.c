@@ -27,7 +27,7 @@ struct connect {
     struct lines lines;
     struct pixi_buf authorization;
     const char *protocol;
-    bool is_binary, sends_no_key, is_over, is_dialled, was_interrupted;
+    bool is_binary, is_over, is_dialled, was_interrupted;
     int exit_code;
 };
 
@@ -37,8 +37,11 @@ static struct pixi_failure_at failure_at(const struct connect *c)
 {
     const struct pixi_url *u = &c->settings.endpoints[0];
 
-    return (struct pixi_failure_at){
-        .host = u->host, .port = u->port, .target = u->target, .key_from = c->settings.key_from};
+    return (struct pixi_failure_at){.host = u->host,
+                                    .port = u->port,
+                                    .target = u->target,
+                                    .key_from = c->settings.key_from,
+                                    .key_kept_for = c->settings.key_kept_for};
 }
 
 static void fail(struct connect *c, const struct pixi_failure *f)
@@ -242,7 +245,7 @@ static int read_options(struct connect *c, int argc, char **argv)
         else if (option == BINARY)
             c->is_binary = true;
         else if (option == NO_KEY)
-            c->sends_no_key = true;
+            c->app->wants_no_key = true;
         else if (!read_seconds("--wait", value, &c->wait_ms))
             return PIXI_EXIT_USAGE;
     }
@@ -258,8 +261,6 @@ static int take_key(struct connect *c)
 {
     struct pixi_failure f;
 
-    if (c->sends_no_key)
-        c->settings.key = NULL;
     c->settings.endpoint_count = 1; /* no choosing here */
     if (pixi_uplink_check(&c->settings, &f) != PIXI_OK ||
         pixi_uplink_trust(&c->settings, NULL, &c->tls, &f) != PIXI_OK) {

@@ -104,6 +104,7 @@ int cmd_verify(struct app *app, int argc, char **argv)
     set.url = app->url ? app->url : s.urls.count ? (const char *)s.urls.at[0].p : s.url;
     set.api_key = s.key;
     set.key_origin = s.key_from;
+    set.key_kept_for = s.key_kept_for;
     set.settings_file = app->settings_path;
     set.allow_plaintext = s.allow_plaintext;
     set.proxy = s.proxies[0];

@@ -53,6 +53,7 @@ int load_settings(struct app *app, struct pixi_settings *s)
     int rc;
 
     pixi_settings_init(s);
+    s->wants_no_key = app->wants_no_key;
     if (app->url)
         pixi_settings_override(s, "url", app->url, "--url", &mistakes);
     rc = pixi_settings_load(s, app->settings_path, &mistakes);

@@ -189,6 +189,11 @@ struct pixi_failure pixi_failure_refused(const struct pixi_failure_at *at, const
             "replace the key in %s by a valid one; the server's operator makes one with `pixi-ws-server key "
             "add`",
             at->key_from);
+    else if (head->status == 401 && at->key_kept_for)
+        say(f.fix,
+            "the settings' key is for %s and was not sent here: if it is for this server too, put this URL "
+            "into the settings, or name the key's file in PIXI_WS_API_KEY_FILE",
+            at->key_kept_for);
     else
         say(f.fix, "%s", row->fix);
     return f;

@@ -22,7 +22,8 @@ struct pixi_failure_at {
     const char *host;
     uint16_t port;
     const char *target;
-    const char *key_from; /* where the key came from; NULL: no key */
+    const char *key_from;     /* where the key came from; NULL: no key */
+    const char *key_kept_for; /* as in struct pixi_settings */
 };
 
 /* pixi_failure_escape -- text that a peer may have had a hand in, as it may be printed: control characters, and bytes

@@ -209,10 +209,18 @@ void pixi_settings_clear(struct pixi_settings *s)
     s->key = s->key_from = NULL;
 }
 
+/* A URL waits for load, so that the settings' own can be read beside it. */
 int pixi_settings_override(struct pixi_settings *s, const char *member, const char *text, const char *flag,
                            struct pixi_buf *mistakes)
 {
-    return pixi_conf_override(&s->conf, member, text, flag, mistakes);
+    int rc = pixi_conf_override(&s->conf, member, text, flag, mistakes);
+
+    if (rc != PIXI_OK || strcmp(member, "url") != 0)
+        return rc;
+    s->given_url = s->url;
+    s->given_by = flag;
+    pixi_conf_unset(&s->conf, "url");
+    return PIXI_OK;
 }
 
 static const char *keep(struct pixi_settings *s, struct pixi_cur text)
@@ -229,17 +237,27 @@ static enum pixi_conf_rank rank(const struct pixi_settings *s, const char *membe
     return pixi_conf_from(&s->conf, member)->rank;
 }
 
-/* Of members that stand for each other only those of the highest rank count: a key in the environment replaces the
- * file's key_file, --url replaces the file's urls. Two of one rank are a mistake. */
-static const char *choose(struct pixi_settings *s, const char *const *members, struct pixi_buf *mistakes)
+static const char *const url_members[] = {"url", "urls", NULL};
+static const char *const key_members[] = {"api_key", "api_key_file", "api_key_env", NULL};
+
+static enum pixi_conf_rank top_rank(const struct pixi_settings *s, const char *const *members)
 {
     enum pixi_conf_rank top = PIXI_CONF_DEFAULT;
-    const char *chosen = NULL;
-    struct pixi_buf first = pixi_buf_init(8192);
 
     for (size_t i = 0; members[i]; i++)
         if (rank(s, members[i]) > top)
             top = rank(s, members[i]);
+    return top;
+}
+
+/* Of members that stand for each other only those of the highest rank count: a key in the environment replaces the
+ * file's key_file, --url replaces the file's urls. Two of one rank are a mistake. */
+static const char *choose(struct pixi_settings *s, const char *const *members, struct pixi_buf *mistakes)
+{
+    enum pixi_conf_rank top = top_rank(s, members);
+    const char *chosen = NULL;
+    struct pixi_buf first = pixi_buf_init(8192);
+
     for (size_t i = 0; top != PIXI_CONF_DEFAULT && members[i]; i++) {
         if (rank(s, members[i]) != top) {
             pixi_conf_unset(&s->conf, members[i]);
@@ -266,19 +284,53 @@ static void take_endpoint(struct pixi_settings *s, struct pixi_cur url)
     (void)rc;
 }
 
-static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
+static void take_endpoints(struct pixi_settings *s)
 {
-    static const char *const members[] = {"url", "urls", NULL};
-    bool is_named = pixi_conf_is_named(&s->conf, "url") || pixi_conf_is_named(&s->conf, "urls");
-    const char *chosen = choose(s, members, mistakes);
-
-    if (!chosen && !is_named)
-        pixi_conf_mistake(&s->conf, "url", mistakes,
-                          "found none, expected \"url\" in " PIXI_SETTINGS_FILE ", --url or PIXI_WS_URL");
+    s->endpoint_count = 0;
     if (s->url)
         take_endpoint(s, pixi_cur_str(s->url));
     for (size_t i = 0; !s->url && i < s->urls.count; i++)
         take_endpoint(s, s->urls.at[i]);
+}
+
+/* The same program behind another path, or this machine by another of its names. */
+static bool is_same_server(const struct pixi_url *a, const struct pixi_url *b)
+{
+    return a->is_tls == b->is_tls && a->port == b->port &&
+           (strcmp(a->host, b->host) == 0 || (pixi_url_is_loopback(a) && pixi_url_is_loopback(b)));
+}
+
+/* The command line's URL in the place of the settings' own. A key that stands beside those, or in a place that counts
+ * for less, is meant for those servers and goes to no other. */
+static void take_given_url(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    enum pixi_conf_rank own = top_rank(s, url_members), key = top_rank(s, key_members);
+    const char *kept_for = s->endpoint_count ? keep(s, pixi_cur_str(s->endpoints[0].authority)) : NULL;
+    bool is_own = false;
+    struct pixi_url given;
+
+    if (pixi_url_parse(pixi_cur_str(s->given_url), &given, NULL) != PIXI_OK)
+        return; /* it was checked when it was given */
+    for (size_t i = 0; i < s->endpoint_count; i++)
+        is_own |= is_same_server(&given, &s->endpoints[i]);
+    if (!is_own && key != PIXI_CONF_DEFAULT && key <= own)
+        s->key_kept_for = kept_for;
+    pixi_conf_unset(&s->conf, "urls");
+    pixi_conf_override(&s->conf, "url", s->given_url, s->given_by, mistakes);
+    take_endpoints(s);
+}
+
+static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    bool is_named = pixi_conf_is_named(&s->conf, "url") || pixi_conf_is_named(&s->conf, "urls");
+    const char *chosen = choose(s, url_members, mistakes);
+
+    if (!chosen && !is_named && !s->given_url)
+        pixi_conf_mistake(&s->conf, "url", mistakes,
+                          "found none, expected \"url\" in " PIXI_SETTINGS_FILE ", --url or PIXI_WS_URL");
+    take_endpoints(s);
+    if (s->given_url)
+        take_given_url(s, mistakes);
 }
 
 /* One line break at the end is an editor's, not the key's. */
@@ -369,12 +421,11 @@ static void check_own_mode(struct pixi_settings *s, struct pixi_buf *mistakes)
 
 static void choose_key(struct pixi_settings *s, struct pixi_buf *mistakes)
 {
-    static const char *const members[] = {"api_key", "api_key_file", "api_key_env", NULL};
     size_t before = s->conf.mistakes;
 
     check_own_mode(s, mistakes);
-    choose(s, members, mistakes);
-    if (s->conf.mistakes != before)
+    choose(s, key_members, mistakes);
+    if (s->conf.mistakes != before || s->wants_no_key || s->key_kept_for)
         return;
     if (s->api_key)
         take_inline_key(s);

@@ -66,6 +66,10 @@ struct pixi_settings {
     const struct pixi_proxy *proxies[PIXI_SETTINGS_URLS_MAX];
     const char *key;      /* the API key itself, or NULL: send none. Never print it */
     const char *key_from; /* "config/api_key", "api_key", "environment: NAME"; with key */
+    /* the server ("127.0.0.1:8768") that a key in the settings is for, which was neither read nor will be sent because
+     * the command line names another; NULL: there is no such key */
+    const char *key_kept_for;
+    bool wants_no_key; /* set before load: whatever key there is, it is neither read nor sent */
 
     struct {
         const char *ca_file, *cert_file, *key_file; /* NULL: none */
@@ -73,6 +77,8 @@ struct pixi_settings {
     uint8_t pins[PIXI_TLS_PINS][PIXI_TLS_PIN]; /* of tls.pin_sha256 */
 
     struct pixi_conf conf; /* where each value came from: pixi_conf_put_where, pixi_conf_show */
+
+    const char *given_url, *given_by; /* the command line's URL, until load; its flag */
 };
 
 /* pixi_settings_init -- the defaults. Allocates. */
@@ -81,7 +87,8 @@ void pixi_settings_init(struct pixi_settings *s);
 /* pixi_settings_clear -- overwrites (the key too) and releases everything; init again before another use. */
 void pixi_settings_clear(struct pixi_settings *s);
 
-/* pixi_settings_override -- a flag's value, before load: it beats the environment and the file. pixi_conf_override. */
+/* pixi_settings_override -- a flag's value, before load: it beats the environment and the file. pixi_conf_override.
+ * A "url" given so takes a key along only where that is meant for it: docs/settings.md, The API key. */
 int pixi_settings_override(struct pixi_settings *s, const char *member, const char *text, const char *flag,
                            struct pixi_buf *mistakes);
 

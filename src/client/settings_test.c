@@ -164,6 +164,68 @@ static void test_flag_beats_urls(void **state)
     assert_int_equal(s.urls.count, 0);
 }
 
+/* Whether the key goes to a URL of the command line; NULL: it does, else for whom it is. */
+static const char *kept_for(const char *settings, const char *url)
+{
+    pixi_settings_clear(&s);
+    pixi_settings_init(&s);
+    pixi_buf_reset(&mistakes);
+    assert_int_equal(pixi_settings_override(&s, "url", url, "--url", &mistakes), PIXI_OK);
+    assert_int_equal(load(settings, 0600), PIXI_OK);
+    assert_int_equal(s.endpoint_count, 1);
+    assert_string_equal(s.url, url);
+    assert_true(!s.key == !!s.key_kept_for && !s.key == !s.key_from);
+    return s.key_kept_for;
+}
+
+static void test_a_key_goes_only_to_whom_it_is_for(void **state)
+{
+    static const char one[] = "{\"url\": \"wss://h:1/a\", \"api_key_file\": \"api_key\"}";
+    static const char two[] =
+        "{\"urls\": [\"ws://127.0.0.1:8/\", \"ws://b/\"], \"api_key_file\": \"api_key\"}";
+
+    (void)state;
+    write_file(key_path, key, 0600);
+    assert_null(kept_for(one, "wss://h:1/a"));
+    assert_null(kept_for(one, "wss://h:1/b?c"));
+    assert_string_equal(kept_for(one, "wss://h:2/a"), "h:1");
+    assert_string_equal(kept_for(one, "wss://g:1/a"), "h:1");
+    assert_string_equal(kept_for(one, "ws://h:1/a"), "h:1");
+    assert_null(kept_for(two, "ws://b:80/"));
+    assert_null(kept_for(two, "ws://localhost:8/"));
+    assert_null(kept_for(two, "ws://[::1]:8/"));
+    assert_string_equal(kept_for(two, "ws://localhost:9/"), "127.0.0.1:8");
+    assert_null(kept_for("{\"api_key_file\": \"api_key\"}", "wss://anybody/"));
+    setenv("PIXI_WS_URL", "ws://env/", 1); /* replaces the file's, key and all */
+    assert_null(kept_for(one, "ws://env/x"));
+    assert_string_equal(kept_for(one, "wss://h:1/a"), "env");
+}
+
+static void test_a_key_that_goes_elsewhere_is_not_read(void **state)
+{
+    (void)state;
+    assert_string_equal(kept_for("{\"url\": \"ws://h/\", \"api_key_file\": \"nowhere\"}", "ws://other/"),
+                        "h");
+    pixi_settings_clear(&s);
+    pixi_settings_init(&s);
+    s.wants_no_key = true;
+    assert_int_equal(load("{\"url\": \"ws://h/\", \"api_key_file\": \"nowhere\"}", 0600), PIXI_OK);
+    assert_null(s.key);
+    assert_null(s.key_kept_for);
+}
+
+static void test_a_key_in_the_environment(void **state)
+{
+    static const char file[] = "{\"url\": \"ws://h/\", \"api_key_file\": \"nowhere\"}";
+
+    (void)state;
+    setenv("PIXI_WS_API_KEY", key, 1);
+    assert_null(kept_for(file, "wss://other/")); /* given for this command */
+    setenv("PIXI_WS_URL", "wss://env/", 1);      /* but this says whom it is for */
+    assert_string_equal(kept_for(file, "wss://other/"), "env");
+    assert_null(kept_for(file, "wss://env/"));
+}
+
 static void test_empty_variable_counts_as_unset(void **state)
 {
     (void)state;
@@ -316,6 +378,9 @@ int main(void)
         TEST(test_defaults),
         TEST(test_urls_keep_their_order),
         TEST(test_key_from_its_file),
+        TEST(test_a_key_goes_only_to_whom_it_is_for),
+        TEST(test_a_key_that_goes_elsewhere_is_not_read),
+        TEST(test_a_key_in_the_environment),
         TEST(test_key_in_the_settings),
         TEST(test_key_in_open_settings),
         TEST(test_key_from_a_named_variable),

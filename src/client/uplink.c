@@ -20,8 +20,11 @@ static struct pixi_failure_at failure_at(const struct pixi_uplink *c)
 {
     const struct pixi_url *u = endpoint(c);
 
-    return (struct pixi_failure_at){
-        .host = u->host, .port = u->port, .target = u->target, .key_from = c->settings->key_from};
+    return (struct pixi_failure_at){.host = u->host,
+                                    .port = u->port,
+                                    .target = u->target,
+                                    .key_from = c->settings->key_from,
+                                    .key_kept_for = c->settings->key_kept_for};
 }
 
 /* --- subscriptions -------------------------------------------------------------------------------------------- */

@@ -19,7 +19,7 @@
     X(TLS, "ws:// has no TLS")                                                                               \
     X(UPGRADED, "the upgrade failed")                                                                        \
     X(PIXI, "this endpoint does not speak pixi.v1")                                                          \
-    X(HAS_KEY, "no API key in the settings")                                                                 \
+    X(HAS_KEY, "there is no API key to send")                                                                \
     X(ADMITTED, "the API key was not accepted")                                                              \
     X(CALLS, "the server answered no call")                                                                  \
     X(PUBLISHES, "publish and subscribe failed")                                                             \

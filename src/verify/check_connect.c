@@ -41,6 +41,9 @@ void pixi_check_settings(struct pixi_verify *v)
     v->facts |= PIXI_FACT_URL | (v->s.api_key ? PIXI_FACT_HAS_KEY : PIXI_FACT_ADMITTED);
     if (v->s.api_key)
         pixi_check_pass(v, "%s port %u, key from %s", v->url.host, v->url.port, pixi_check_key_origin(v));
+    else if (v->s.key_kept_for)
+        pixi_check_pass(v, "%s port %u, no API key: the settings' is for %s", v->url.host, v->url.port,
+                        v->s.key_kept_for);
     else
         pixi_check_pass(v, "%s port %u, no API key", v->url.host, v->url.port);
 }

@@ -125,6 +125,17 @@ static void blame_key(struct pixi_verify *v)
         pixi_check_fix(v, "put a key that this server knows into %s", pixi_check_key_origin(v));
         return;
     }
+    if (v->s.key_kept_for) {
+        pixi_check_fail(
+            v, PIXI_EXIT_KEY, "",
+            "401: the server wants an API key, and that in the settings is for %s: it was not sent here",
+            v->s.key_kept_for);
+        pixi_check_fix(v,
+                       "if it is for this server too, put this URL into %s, or name the key's file in "
+                       "PIXI_WS_API_KEY_FILE",
+                       pixi_check_settings_name(v));
+        return;
+    }
     pixi_check_fail(v, PIXI_EXIT_KEY, "", "401: the server wants an API key, and the settings have none");
     pixi_check_fix(v, "write a key of this server into a file and name it by \"api_key_file\" in %s",
                    pixi_check_settings_name(v));

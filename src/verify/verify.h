@@ -18,6 +18,8 @@ struct pixi_verify_settings {
     const char *api_key; /* NULL: none. Never shown */
     const char
         *key_origin; /* where the key came from, for messages: "config/api_key"; NULL: "the settings" */
+    const char *
+        key_kept_for; /* no key, but the settings have one for this other server, "127.0.0.1:8768"; NULL: none */
     const char *settings_file;      /* for messages: "config/websocket_settings.json"; NULL: "the settings" */
     bool allow_plaintext;           /* the key may travel over ws:// to another machine */
     bool quick;                     /* stop after ping, and send nothing invalid */

@@ -178,7 +178,7 @@ def test_without_a_key_the_key_checks_are_skipped(verify):
     assert report["exit"] == 0
     skipped = {c["id"]: c["reason"] for c in report["checks"] if c["verdict"] == "skipped"}
     assert set(skipped) == NOT_PIXI | {"key", "key-missing", "key-wrong"}
-    assert skipped["key"] == "no API key in the settings"
+    assert skipped["key"] == "there is no API key to send"
 
 
 def test_without_history_resuming_is_skipped(verify):
