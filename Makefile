@@ -41,7 +41,7 @@ all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
 .PHONY: programs
-programs: $(APPS:%=$(B)/bin/%)
+programs: $(APPS:%=$(B)/bin/%) library
 	@:
 san: $(APPS:%=$(B)/san/bin/%)
 	@:
@@ -67,8 +67,9 @@ $$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj
 endef
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
+include library.mk
 .SECONDARY:
--include $(wildcard $(B)/rel/obj/*/*/*.d $(B)/rel/obj/*/*/*/*.d $(B)/san/obj/*/*/*.d $(B)/san/obj/*/*/*/*.d $(B)/san/test/*/*/*.d \
+-include $(wildcard $(foreach f,rel san pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(B)/san/test/*/*/*.d \
                     $(B)/san/test/*/*/*/*.d)
 
 $(B)/bin/%: $(B)/rel/bin/%

@@ -94,6 +94,7 @@ PIXI_API int pixi_client_start(struct pixi_client *c, unsigned flags, struct pix
  *   reason  at most 123 bytes of UTF-8; NULL: none
  *   PIXI_RC_OK       both have said close; e->close_code and e->reason are the peer's. With timeout_ms 0: it has begun,
  *                    on_close tells the rest
+ *   PIXI_RC_PROTOCOL the peer ended the connection without saying close (RFC 6455 §7.1.5)
  *   PIXI_RC_TIMEOUT  the peer never answered; the connection is gone all the same
  *   PIXI_RC_CLOSED   it was closed, or never open
  *   PIXI_RC_USAGE    a code or reason that may not be sent; nothing is done

@@ -38,9 +38,9 @@ struct pixi_message {
     size_t payload_len;
     const struct pixi_header *headers; /* header_count of them, in the sender's order */
     size_t header_count;
-    uint64_t time_ms;       /* when the server took it, since 1970; 0 in a reply */
-    uint64_t epoch, offset; /* its position: offset rises within an epoch */
-    uint64_t request;       /* with PIXI_MESSAGE_REQUEST: which */
+    uint64_t time_ms;             /* when the server took it, since 1970; 0 in a reply */
+    uint64_t epoch, offset;       /* its position: offset rises within an epoch */
+    uint64_t request, connection; /* with PIXI_MESSAGE_REQUEST: which, and the connection that it came by */
 };
 
 /* pixi_message_free -- releases what pixi_client_recv or pixi_client_request gave. NULL is fine. Any thread. */

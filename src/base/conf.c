@@ -204,6 +204,22 @@ int pixi_conf_read(struct pixi_conf *c, const char *path, struct pixi_buf *mista
     return status(c, before);
 }
 
+int pixi_conf_read_bytes(struct pixi_conf *c, const char *name, struct pixi_cur bytes,
+                         struct pixi_buf *mistakes)
+{
+    struct pixi_conf_text text = {.conf = c, .rank = PIXI_CONF_FILE, .bytes = bytes, .mistakes = mistakes};
+    size_t before = c->mistakes;
+
+    c->file = pixi_arena_text(&c->arena, pixi_cur_str(name));
+    if (!c->file)
+        return c->err = PIXI_E_NOMEM;
+    if (pixi_cur_left(&bytes) <= file_max(c))
+        pixi_conf_read_text(&text);
+    else
+        say_unreadable(c, PIXI_E_LIMIT, mistakes);
+    return status(c, before);
+}
+
 static void put_line(const struct pixi_conf_value *v, const char *format, va_list args)
 {
     char line[LINE_MAX_LEN];

@@ -125,6 +125,10 @@ int pixi_conf_env(struct pixi_conf *c, struct pixi_buf *mistakes);
  * After PIXI_E_SETTINGS what was right in the file is stored all the same, for `config show`. */
 int pixi_conf_read(struct pixi_conf *c, const char *path, struct pixi_buf *mistakes);
 
+/* pixi_conf_read_bytes -- the same from memory; messages give it this name, and its mode is nobody's business. */
+int pixi_conf_read_bytes(struct pixi_conf *c, const char *name, struct pixi_cur bytes,
+                         struct pixi_buf *mistakes);
+
 /* pixi_conf_from -- where a member's value came from. Borrows from c. */
 const struct pixi_conf_from *pixi_conf_from(const struct pixi_conf *c, const char *path);
 

@@ -168,7 +168,8 @@ int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_up
     *c->calls_end = call;
     c->calls_end = &call->next;
     c->call_count++;
-    pixi_loop_set_timer(c->loop, &call->timer, timeout_ms);
+    if (timeout_ms != PIXI_UPLINK_FOREVER)
+        pixi_loop_set_timer(c->loop, &call->timer, timeout_ms);
     if (c->state == PIXI_UPLINK_OPEN && !c->is_full)
         send_call(call);
     return PIXI_OK;

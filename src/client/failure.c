@@ -299,6 +299,7 @@ static void fill_closed(struct pixi_failure *f, const struct pixi_link_end *end)
     f->layer = row->layer;
     f->is_final = row->is_final;
     f->close_code = end->code;
+    pixi_failure_escape(end->reason, f->reason, sizeof f->reason);
     say(f->cause, "closed by the server with %u%s%s", end->code, *end->reason ? ": " : "", end->reason);
     say(f->fix, "%s", row->fix);
 }

@@ -13,7 +13,8 @@ struct pixi_failure {
     const char *layer;       /* "name", "tcp", "upgrade", "key", "protocol", "request", ... Static */
     bool is_final;           /* trying again unchanged cannot help */
     uint32_t retry_after_ms; /* as the server asked; 0: it did not say */
-    uint16_t close_code;     /* 0: none */
+    uint16_t close_code;     /* the peer's; 0: none */
+    char reason[PIXI_WS_REASON_MAX + 1]; /* the peer's close reason, escaped */
     char cause[PIXI_FAILURE_TEXT], fix[PIXI_FAILURE_TEXT];
 };
 

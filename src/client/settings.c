@@ -465,6 +465,38 @@ static void check_orders(struct pixi_settings *s, struct pixi_buf *mistakes)
                 s->limits.queue_bytes >= s->limits.message_bytes, s->limits.message_bytes, mistakes);
 }
 
+int pixi_settings_resolve(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    size_t before = s->conf.mistakes;
+
+    s->endpoint_count = 0;
+    s->key = s->key_from = NULL;
+    memset(s->proxies, 0, sizeof s->proxies);
+    choose_url(s, mistakes);
+    choose_key(s, mistakes);
+    pixi_settings_choose_proxies(s, mistakes);
+    check_orders(s, mistakes);
+    take_tls(s, mistakes);
+    if (s->conf.err != PIXI_OK)
+        return s->conf.err;
+    return s->conf.mistakes == before ? PIXI_OK : PIXI_E_SETTINGS;
+}
+
+static int finish(struct pixi_settings *s, struct pixi_buf *mistakes)
+{
+    if (s->conf.err == PIXI_OK && !s->conf.is_broken)
+        pixi_settings_resolve(s, mistakes);
+    if (s->conf.err != PIXI_OK)
+        return s->conf.err;
+    return s->conf.mistakes ? PIXI_E_SETTINGS : PIXI_OK;
+}
+
+int pixi_settings_load_text(struct pixi_settings *s, struct pixi_cur text, struct pixi_buf *mistakes)
+{
+    pixi_conf_read_bytes(&s->conf, "settings", text, mistakes);
+    return finish(s, mistakes);
+}
+
 int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes)
 {
     const char *file =
@@ -473,14 +505,5 @@ int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_bu
     pixi_conf_env(&s->conf, mistakes);
     if (file)
         pixi_conf_read(&s->conf, file, mistakes);
-    if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
-        choose_url(s, mistakes);
-        choose_key(s, mistakes);
-        pixi_settings_choose_proxies(s, mistakes);
-        check_orders(s, mistakes);
-        take_tls(s, mistakes);
-    }
-    if (s->conf.err != PIXI_OK)
-        return s->conf.err;
-    return s->conf.mistakes ? PIXI_E_SETTINGS : PIXI_OK;
+    return finish(s, mistakes);
 }

@@ -101,6 +101,14 @@ int pixi_settings_override(struct pixi_settings *s, const char *member, const ch
  *   PIXI_OK | PIXI_E_SETTINGS (also when an override was wrong) | PIXI_E_NOMEM */
 int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes);
 
+/* pixi_settings_load_text -- the same from bytes in the form of the file, and from nothing else. Messages call it
+ * "settings"; the paths that it names count from the working directory. */
+int pixi_settings_load_text(struct pixi_settings *s, struct pixi_cur text, struct pixi_buf *mistakes);
+
+/* pixi_settings_resolve -- work out again what load worked out: after a later override, or without a load.
+ *   PIXI_OK | PIXI_E_SETTINGS | PIXI_E_NOMEM */
+int pixi_settings_resolve(struct pixi_settings *s, struct pixi_buf *mistakes);
+
 /* pixi_settings_key_check -- 16 .. 512 visible ASCII characters: a rule that never tells the value. */
 bool pixi_settings_key_check(struct pixi_cur key, struct pixi_conf_fault *fault);
 

@@ -93,6 +93,8 @@ static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct p
     s->was_subscribed = true;
     s->pending = p.position;
     s->is_synced = p.recovered || !s->wants_retained;
+    s->is_behind = false;
+    s->has_gap |= is_again && !p.recovered;
     if (!p.recovered)
         s->position_count = 0;
     if (s->is_synced)
@@ -150,13 +152,59 @@ int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_
     return PIXI_OK;
 }
 
+const struct pixi_uplink_sub *pixi_uplink_find(const struct pixi_uplink *c, const char *filter)
+{
+    return find_sub((struct pixi_uplink *)(uintptr_t)c, pixi_cur_str(filter));
+}
+
+static void ignore_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *answer)
+{
+    (void)c;
+    (void)ctx;
+    (void)answer;
+}
+
+int pixi_uplink_unsubscribe(struct pixi_uplink *c, const char *filter)
+{
+    struct pixi_uplink_sub *s = find_sub(c, pixi_cur_str(filter)), **p = &c->subs;
+    struct pixi_json_out w;
+
+    if (!s)
+        return PIXI_E_FILTER;
+    while (*p != s)
+        p = &(*p)->next;
+    *p = s->next;
+    s->next = c->ended_subs;
+    c->ended_subs = s;
+    if (c->state != PIXI_UPLINK_OPEN)
+        return PIXI_OK;
+    pixi_uplink_begin(c, &w, PIXI_RPC_UNSUBSCRIBE);
+    pixi_json_name(&w, "filter");
+    pixi_json_text(&w, s->filter);
+    return pixi_uplink_end(c, &w, PIXI_UPLINK_ONCE, c->settings->timeouts.request_ms, ignore_answer, NULL);
+}
+
+void pixi_uplink_catch_up(struct pixi_uplink *c)
+{
+    c->has_no_room = false;
+    for (struct pixi_uplink_sub *s = c->subs; s && c->state == PIXI_UPLINK_OPEN; s = s->next)
+        if (s->is_behind)
+            send_subscribe(c, s);
+}
+
 /* --- what the server says ------------------------------------------------------------------------------------- */
 
 static void take_message(struct pixi_uplink *c, struct pixi_rpc_params *p)
 {
-    struct pixi_uplink_message m = {.sub = find_sub(c, p->filter), .p = *p};
     struct pixi_uplink_sub *s = find_sub(c, p->filter);
+    struct pixi_uplink_message m = {.sub = s, .p = *p};
 
+    if (s && (s->is_behind || c->has_no_room)) {
+        /* not remembered: what has a position comes again after it */
+        s->is_behind = true;
+        s->has_gap |= !p->position.offset;
+        return;
+    }
     if (s && p->position.offset && !p->retained) {
         if (is_seen(s, p->position))
             return; /* said twice */
@@ -164,6 +212,10 @@ static void take_message(struct pixi_uplink *c, struct pixi_rpc_params *p)
             remember(s, p->position);
         else
             s->pending = p->position;
+    }
+    if (s) {
+        m.is_after_gap = s->has_gap;
+        s->has_gap = false;
     }
     if (c->handlers->on_message)
         c->handlers->on_message(c, &m);
@@ -173,7 +225,7 @@ static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
 {
     struct pixi_uplink_sub *s = find_sub(c, p->filter);
 
-    if (!s || s->is_synced)
+    if (!s || s->is_synced || s->is_behind)
         return;
     s->is_synced = true;
     remember(s, s->pending);
@@ -340,13 +392,21 @@ static void on_drained(struct pixi_link *k)
     pixi_uplink_flush_calls(OF(link, k));
 }
 
+static struct pixi_failure closed_well(const struct pixi_link_end *e)
+{
+    struct pixi_failure f = {.err = PIXI_OK, .close_code = e->err == PIXI_OK ? e->code : 0};
+
+    pixi_failure_escape(e->reason, f.reason, sizeof f.reason);
+    return f;
+}
+
 static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
 {
     struct pixi_uplink *c = OF(link, k);
     struct pixi_failure_at at = failure_at(c);
 
     if (c->state == PIXI_UPLINK_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) && e->is_ours)
-        c->failure = (struct pixi_failure){.err = PIXI_OK};
+        c->failure = closed_well(e);
     else if (e->err != PIXI_E_WS_STATUS)
         c->failure = pixi_failure_end(&at, e, k);
     lost(c);
@@ -436,10 +496,11 @@ int pixi_uplink_check(const struct pixi_settings *s, struct pixi_failure *f)
     return PIXI_OK;
 }
 
-void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct pixi_settings *s,
-                      const struct pixi_uplink_handlers *h, void *ctx, unsigned flags)
+/* Settings may change between one start and the next. */
+static void take_limits(struct pixi_uplink *c)
 {
-    *c = (struct pixi_uplink){.loop = l, .settings = s, .handlers = h, .ctx = ctx, .flags = flags};
+    const struct pixi_settings *s = c->settings;
+
     c->limits = (struct pixi_link_limits){
         .http = {.head_bytes = HEAD_MAX, .field_count = DIALLED_FIELDS},
         .message_bytes = s->limits.message_bytes + ENVELOPE_MAX,
@@ -449,7 +510,15 @@ void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct p
         .ping_ms = (uint32_t)s->keepalive.interval_ms,
         .pong_ms = (uint32_t)s->keepalive.timeout_ms,
     };
+    pixi_buf_clear(&c->frame);
     c->frame = pixi_buf_init(s->limits.message_bytes + FRAME_SPARE);
+}
+
+void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct pixi_settings *s,
+                      const struct pixi_uplink_handlers *h, void *ctx, unsigned flags)
+{
+    *c = (struct pixi_uplink){.loop = l, .settings = s, .handlers = h, .ctx = ctx, .flags = flags};
+    take_limits(c);
     c->authorization = pixi_buf_init(PIXI_SETTINGS_KEY_MAX + 16);
     c->retry.on_due = on_retry;
     c->calls_end = &c->calls;
@@ -501,6 +570,11 @@ int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
 {
     int rc = pixi_uplink_check(c->settings, f);
 
+    take_limits(c);
+    c->was_open = c->has_failure = c->is_going_away = false;
+    c->attempt = 0;
+    pixi_tls_context_free(c->tls);
+    c->tls = NULL;
     if (rc == PIXI_OK)
         rc = pixi_uplink_trust(c->settings, NULL, &c->tls, f);
     if (rc != PIXI_OK)
@@ -518,17 +592,28 @@ int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
 
 void pixi_uplink_close(struct pixi_uplink *c)
 {
+    pixi_uplink_close_with(c, PIXI_WS_CLOSE_DONE, NULL);
+}
+
+void pixi_uplink_close_with(struct pixi_uplink *c, uint16_t code, const char *reason)
+{
     static const struct pixi_failure done = {.err = PIXI_OK};
     enum pixi_uplink_state was = c->state;
 
     c->state = PIXI_UPLINK_CLOSING;
     if (was == PIXI_UPLINK_OPEN || was == PIXI_UPLINK_OPENING) {
-        pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
+        pixi_link_close(&c->link, code, reason);
     } else if (was != PIXI_UPLINK_CLOSING && was != PIXI_UPLINK_IDLE) {
         pixi_loop_cancel_timer(c->loop, &c->retry);
         pixi_dial_cancel(&c->dial);
         end(c, &done);
     }
+}
+
+void pixi_uplink_give_up(struct pixi_uplink *c)
+{
+    if (c->state == PIXI_UPLINK_CLOSING)
+        pixi_link_drop(&c->link, PIXI_E_TIMEOUT);
 }
 
 static void free_subs(struct pixi_uplink_sub **list)

@@ -14,6 +14,7 @@ struct pixi_uplink_sub;
 /* A message as it came. Borrowed for the callback. */
 struct pixi_uplink_message {
     const struct pixi_uplink_sub *sub; /* which subscription it came for; NULL: none that is known */
+    bool is_after_gap;                 /* messages before this one may be missing */
     struct pixi_rpc_params p; /* topic, payload, is_json, position, time_ms, retained, headers, request */
 };
 
@@ -52,6 +53,8 @@ struct pixi_uplink_sub {
     size_t position_count;
     struct pixi_rpc_position pending; /* counts once the snapshot is complete */
     bool is_synced, was_subscribed, wants_retained;
+    bool is_behind; /* messages were passed over, as there was no room: it subscribes again where it stood */
+    bool has_gap;   /* some of them, or of those since the last connection, cannot be had again */
     struct pixi_uplink *client;
 };
 
@@ -92,6 +95,7 @@ struct pixi_uplink {
     size_t endpoint;        /* which of settings->endpoints */
     uint64_t going_away_ms; /* as the server asked */
     bool is_going_away, was_open, has_failure;
+    bool has_no_room;            /* set by the owner: hand on no messages until pixi_uplink_catch_up */
     bool is_full;                /* the link had no room for a call: those that follow wait as well */
     struct pixi_failure failure; /* of the connection that just ended */
 };
@@ -124,6 +128,17 @@ int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f);
 /* pixi_uplink_subscribe -- from now on and on every connection. filter is copied.   PIXI_OK | PIXI_E_NOMEM */
 int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained);
 
+/* pixi_uplink_unsubscribe -- nothing comes for this filter any more.   PIXI_OK | PIXI_E_FILTER (there is none) | PIXI_E_NOMEM */
+int pixi_uplink_unsubscribe(struct pixi_uplink *c, const char *filter);
+
+/* pixi_uplink_find -- the subscription; NULL: there is none. Borrowed until it ends. */
+const struct pixi_uplink_sub *pixi_uplink_find(const struct pixi_uplink *c, const char *filter);
+
+/* pixi_uplink_catch_up -- there is room again: what was passed over is asked for. */
+void pixi_uplink_catch_up(struct pixi_uplink *c);
+
+#define PIXI_UPLINK_FOREVER UINT64_MAX /* ms: a call that has no time-out */
+
 /* A call: begin, write parameters with w (base/json.h), end. */
 struct pixi_buf *pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m);
 
@@ -134,14 +149,20 @@ enum pixi_uplink_resend {
 };
 
 /* pixi_uplink_end -- send it, or keep it until there is a connection.
+ *   timeout_ms PIXI_UPLINK_FOREVER: until it is answered or the end
  *   on_answer  comes exactly once, never from inside this call, unless it returns an error. NULL: sent as a
  *              notification
  *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT (the message is too large) */
 int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_uplink_resend resend,
                     uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
 
-/* pixi_uplink_close -- closing handshake with 1000; on_end follows. */
+/* pixi_uplink_close -- closing handshake with 1000; on_end follows.
+ * pixi_uplink_close_with -- with another code, and a reason (NULL: none). */
 void pixi_uplink_close(struct pixi_uplink *c);
+void pixi_uplink_close_with(struct pixi_uplink *c, uint16_t code, const char *reason);
+
+/* pixi_uplink_give_up -- after close: do not wait for the peer's any longer. on_end follows, with PIXI_E_TIMEOUT. */
+void pixi_uplink_give_up(struct pixi_uplink *c);
 
 /* pixi_uplink_backoff -- full jitter: a random time, ms, up to min(max_ms, initial_ms * 2^attempt). */
 uint64_t pixi_uplink_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random);

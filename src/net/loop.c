@@ -78,7 +78,12 @@ void pixi_loop_clear(struct pixi_loop *l)
     *l = (struct pixi_loop){.epoll_fd = -1};
 }
 
-static int wait_for(const struct pixi_loop *l, int wait_ms)
+void pixi_loop_tick(struct pixi_loop *l)
+{
+    l->now_ms = pixi_clock_mono_ms();
+}
+
+int pixi_loop_due_in(const struct pixi_loop *l, int wait_ms)
 {
     uint64_t next = pixi_wheel_next(&l->wheel), now = pixi_clock_mono_ms(), in;
 
@@ -100,7 +105,7 @@ int pixi_loop_turn(struct pixi_loop *l, int wait_ms)
     int count;
 
     run_tasks(l);
-    count = epoll_wait(l->epoll_fd, ready, READY_MAX, had_tasks ? 0 : wait_for(l, wait_ms));
+    count = epoll_wait(l->epoll_fd, ready, READY_MAX, had_tasks ? 0 : pixi_loop_due_in(l, wait_ms));
     if (count < 0 && errno != EINTR)
         return PIXI_E_SYS;
     l->now_ms = pixi_clock_mono_ms();

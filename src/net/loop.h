@@ -55,6 +55,13 @@ void pixi_loop_clear(struct pixi_loop *l);
  * all if tasks were waiting.   PIXI_OK | PIXI_E_SYS. */
 int pixi_loop_turn(struct pixi_loop *l, int wait_ms);
 
+/* pixi_loop_due_in -- ms until a turn is due though nothing comes, most_ms at most (-1: no limit; then -1 means never). For
+ * whoever waits on epoll_fd himself, then calls pixi_loop_turn(l, 0). */
+int pixi_loop_due_in(const struct pixi_loop *l, int most_ms);
+
+/* pixi_loop_tick -- take the time now: before a timer is set outside a turn, long after the last. */
+void pixi_loop_tick(struct pixi_loop *l);
+
 /* pixi_loop_run -- turns until pixi_loop_stop. PIXI_OK | PIXI_E_SYS. */
 int pixi_loop_run(struct pixi_loop *l);
 void pixi_loop_stop(struct pixi_loop *l);

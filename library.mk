@@ -1,0 +1,76 @@
+# libpixiws: shared, static, pkg-config, install. Included by Makefile.
+
+LIBVERSION := $(firstword $(subst ., ,$(VERSION)))
+LIBSRC  := $(filter-out %_test.c,$(wildcard src/base/*.c src/proto/http/*.c src/proto/ws/*.c src/proto/rpc/*.c \
+             src/net/*.c src/link/*.c src/client/*.c))
+LIBMAP  := src/client/libpixiws.map
+LIBSYMS  = $(shell sed -n 's/^ *\(pixi_[a-z_]*\);.*/\1/p' $(LIBMAP))
+LIBHEADERS := $(wildcard include/pixiws/*.h)
+L       := $(B)/lib
+
+# Position independent, everything hidden but PIXI_API. tsan: what the thread tests run.
+FLAGS_pic   := -O2 -g -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector-strong \
+               -D_FORTIFY_SOURCE=2
+FLAGS_tsan  := -O1 -g -fsanitize=thread
+LFLAGS_tsan := -fsanitize=thread
+$(eval $(call flavour,pic))
+$(eval $(call flavour,tsan))
+
+.PHONY: library
+library: $(L)/libpixiws.so $(L)/libpixiws.a $(L)/pixiws.pc
+
+$(L)/libpixiws.so.$(VERSION): $(LIBSRC:%.c=$(B)/pic/obj/%.o) $(LIBMAP)
+	@mkdir -p $(@D)
+	@echo '  LD    $@'
+	@$(CC) -shared -Wl,-soname,libpixiws.so.$(LIBVERSION) -Wl,--version-script=$(LIBMAP) -Wl,--gc-sections \
+	    -Wl,-z,relro,-z,now,-z,defs $(LDFLAGS) -o $@ $(filter %.o,$^) $(LDLIBS) -pthread
+
+$(L)/libpixiws.so: $(L)/libpixiws.so.$(VERSION)
+	@ln -sf libpixiws.so.$(VERSION) $(L)/libpixiws.so.$(LIBVERSION)
+	@ln -sf libpixiws.so.$(LIBVERSION) $@
+
+# One object, in which only the public names are global: a static link meets none of the others.
+$(L)/libpixiws.a: $(LIBSRC:%.c=$(B)/pic/obj/%.o) $(LIBMAP)
+	@mkdir -p $(@D)
+	@echo '  AR    $@'
+	@ld -r --gc-sections $(LIBSYMS:%=-u %) -o $(L)/pixiws.o $(filter %.o,$^)
+	@objcopy $(LIBSYMS:%=--keep-global-symbol=%) $(L)/pixiws.o
+	@rm -f $@
+	@ar rcs $@ $(L)/pixiws.o
+
+# --- installing --------------------------------------------------------------------------------------------------
+
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+DEST     = $(DESTDIR)$(PREFIX)
+DESTLIB  = $(DESTDIR)$(LIBDIR)
+
+# What the paths in it depend on is not a file: made anew each time, replaced when it differs.
+.PHONY: pkg-config
+pkg-config:
+	@mkdir -p $(L)
+	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' '' \
+	    'Name: pixiws' 'Description: A link to a Pixi server, over WebSocket' 'Version: $(VERSION)' \
+	    'Requires.private: openssl libcares' 'Libs: -L$${libdir} -lpixiws' 'Libs.private: -pthread' \
+	    'Cflags: -I$${includedir}' > $(L)/pixiws.pc.new
+	@cmp -s $(L)/pixiws.pc.new $(L)/pixiws.pc && rm $(L)/pixiws.pc.new || mv $(L)/pixiws.pc.new $(L)/pixiws.pc
+$(L)/pixiws.pc: pkg-config
+
+# Only copies: building is `make`, so that installing as root leaves nothing of root's in the tree.
+.PHONY: install uninstall
+install:
+	@test -e $(L)/libpixiws.so || { echo "install: nothing is built: run make first" >&2; exit 1; }
+	install -d $(DEST)/bin $(DEST)/include/pixiws $(DESTLIB)/pkgconfig
+	install $(APPS:%=$(B)/bin/%) $(DEST)/bin
+	install -m 644 $(LIBHEADERS) $(DEST)/include/pixiws
+	install -m 755 $(L)/libpixiws.so.$(VERSION) $(DESTLIB)
+	cp -d $(L)/libpixiws.so.$(LIBVERSION) $(L)/libpixiws.so $(DESTLIB)
+	install -m 644 $(L)/libpixiws.a $(DESTLIB)
+	@$(MAKE) --no-print-directory pkg-config
+	install -m 644 $(L)/pixiws.pc $(DESTLIB)/pkgconfig
+
+uninstall:
+	rm -f $(APPS:%=$(DEST)/bin/%) $(LIBHEADERS:include/%=$(DEST)/include/%)
+	rm -f $(DESTLIB)/libpixiws.so $(DESTLIB)/libpixiws.so.$(LIBVERSION) $(DESTLIB)/libpixiws.so.$(VERSION) $(DESTLIB)/libpixiws.a
+	rm -f $(DESTLIB)/pkgconfig/pixiws.pc
+	-rmdir $(DEST)/include/pixiws
