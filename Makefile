@@ -4,6 +4,8 @@
 #   make verify     the main job: server, settings, client, and the proof that the link works
 #   make test       unit tests and process tests, with ASan and UBSan
 #   make lint       modules, format, static checks, both compilers
+#   make man        the manual pages, in build/man
+#   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
 #   make test-system the systemd unit in a booted Debian 12
 
@@ -63,7 +65,14 @@ $(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
 	@echo '  LD    $$@'
 	@$$(CC) $$(LFLAGS_$(1)) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) $$< $$(LDLIBS)
 
-$$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/$$(a)/*.c))))
+$$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/cli/*.c apps/$$(a)/*.c))))
+
+# What `explain` shows is made from docs/errors/.
+$(B)/$(1)/bin/pixi-ws-client: $(B)/$(1)/obj/gen/pages.o
+$(B)/$(1)/obj/gen/pages.o: $(B)/gen/pages.c Makefile VERSION
+	@mkdir -p $$(@D)
+	@echo '  CC    $$@'
+	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
 endef
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
@@ -75,6 +84,29 @@ include library.mk
 $(B)/bin/%: $(B)/rel/bin/%
 	@mkdir -p $(@D)
 	@cp -f $< $@
+
+PAGES := $(sort $(wildcard docs/errors/*.md))
+$(B)/gen/pages.c: tools/embed-pages docs/errors $(PAGES) apps/pixi-ws-client/page.h
+	@mkdir -p $(@D)
+	@tools/embed-pages $(PAGES) >$@
+
+# From the same table as --help: the programs print them.
+MAN := $(APPS:%=$(B)/man/%.1)
+COMPLETION := $(APPS:%=$(B)/completion/bash/%) $(APPS:%=$(B)/completion/zsh/_%)
+.PHONY: man completion
+man: deps-build
+	@$(MAKE) --no-print-directory -j$(JOBS) $(MAN)
+completion: deps-build
+	@$(MAKE) --no-print-directory -j$(JOBS) $(COMPLETION)
+$(B)/man/%.1: $(B)/bin/%
+	@mkdir -p $(@D)
+	@$< --print man >$@
+$(B)/completion/bash/%: $(B)/bin/%
+	@mkdir -p $(@D)
+	@$< --print bash >$@
+$(B)/completion/zsh/_%: $(B)/bin/%
+	@mkdir -p $(@D)
+	@$< --print zsh >$@
 
 # Unit tests: x_test.c beside x.c, each a program of its own.
 $(B)/san/test/%: %.c $(B)/san/libpixi-core.a

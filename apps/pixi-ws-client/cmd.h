@@ -2,6 +2,7 @@
 #ifndef PIXI_WS_CLIENT_CMD_H
 #define PIXI_WS_CLIENT_CMD_H
 
+#include "cli/cli.h"
 #include "client/uplink.h"
 #include "net/signals.h"
 
@@ -13,36 +14,11 @@ struct app {
     bool wants_no_key;               /* connect --no-key */
 };
 
-/* An option of a command. */
-struct option_row {
-    const char *name;     /* "retain": --retain */
-    char letter;          /* 'r': -r; 0: none */
-    const char *argument; /* "SECONDS"; NULL: a switch */
-    const char *help;
-};
-
-struct command {
-    const char *name, *arguments, *summary;
-    const struct option_row *options;                   /* ends with a row without name; NULL: none */
-    const char *details;                                /* more help, with examples; ends with a line break */
-    int (*run)(struct app *app, int argc, char **argv); /* argv[0] is the command; returns the exit code */
-};
-
-extern const struct command commands[];
-extern const size_t command_count;
-
 /* options.c */
 
-/* options_next -- the index of the next option in the command's table, with *value its argument; -1: no more, *index is
- * where the other arguments begin (they are moved to the end); -2: unknown or incomplete, told on standard error;
- * -3: --help was asked for and printed. */
-int options_next(const struct command *command, int argc, char **argv, int *index, const char **value);
-const struct command *command_of(const char *name);
-void print_command_help(const struct command *command);
 /* "30", "0.5": seconds to milliseconds, at most a day; false: not that, told on standard error. */
 bool read_seconds(const char *option, const char *text, uint64_t *ms);
 bool read_count(const char *option, const char *text, uint64_t *out);
-int usage_error(const struct command *command, const char *what);
 
 /* session.c: a client that runs until its work is done. */
 struct session {
@@ -96,6 +72,7 @@ void payload_clear(struct payload *p);
 
 int cmd_config(struct app *app, int argc, char **argv);
 int cmd_connect(struct app *app, int argc, char **argv);
+int cmd_explain(struct app *app, int argc, char **argv);
 int cmd_listen(struct app *app, int argc, char **argv);
 int cmd_request(struct app *app, int argc, char **argv);
 int cmd_send(struct app *app, int argc, char **argv);

@@ -10,27 +10,6 @@
 
 enum { URL, KEY_FILE, KEY_STDIN, FORCE };
 
-static const struct option_row options[] = {
-    {"url", 0, "URL", "init: the server's URL"},
-    {"key-file", 0, "FILE", "init: the file with the API key, as seen from DIR (api_key)"},
-    {"key-stdin", 0, NULL, "init: read the API key from standard input into that file"},
-    {"force", 'f', NULL, "init: replace files that are there"},
-    {0},
-};
-
-static const struct command config = {
-    "config",
-    "check|show|init [DIR]",
-    "check, show or write the settings",
-    options,
-    "check  says ok, or one line for each mistake: file, line, column, found, expected\n"
-    "show   every member, its value and where it came from; keys are masked\n"
-    "init   writes DIR/websocket_settings.json (DIR: config), and the key, with mode 0600\n\n"
-    "  pixi-ws-client config check\n"
-    "  pixi-ws-client --settings /config/websocket_settings.json config show\n"
-    "  pixi-ws-client config init --url ws://127.0.0.1:8768/api/v1 --key-stdin <key\n",
-    cmd_config};
-
 /* What init is told, and what it will write. */
 struct init {
     const char *dir, *url, *key_file;
@@ -41,12 +20,12 @@ struct init {
 
 static void print_error(const struct pixi_buf *b)
 {
-    fprintf(stderr, "%.*s", (int)b->len, b->len ? (const char *)b->bytes : "");
+    cli_fold(stderr, b->len ? (const char *)b->bytes : "", b->len);
 }
 
 static int print_and_clear(struct pixi_buf *b)
 {
-    printf("%.*s", (int)b->len, b->len ? (const char *)b->bytes : "");
+    cli_fold(stdout, b->len ? (const char *)b->bytes : "", b->len);
     if (b->err != PIXI_OK)
         note("%s", pixi_err_text(b->err));
     pixi_buf_clear(b);
@@ -324,14 +303,15 @@ int cmd_config(struct app *app, int argc, char **argv)
                         .key_path = pixi_buf_init(8192),
                         .settings = pixi_buf_init(1 << 17),
                         .key = pixi_buf_init(4096)};
+    const struct cli_command *config = cli_command_of("config");
     const char *value;
     int at, option;
     bool is_init;
 
-    while ((option = options_next(&config, argc, argv, &at, &value)) >= 0)
+    while ((option = cli_next(config, argc, argv, &at, &value)) >= 0)
         take_option(&init, option, value);
-    if (option < -1)
-        return option == -3 ? 0 : PIXI_EXIT_USAGE;
+    if (option < CLI_END)
+        return option == CLI_HELP ? 0 : PIXI_EXIT_USAGE;
     is_init = at < argc && strcmp(argv[at], "init") == 0;
     if (is_init && at + 2 == argc)
         init.dir = argv[at + 1];
@@ -341,5 +321,6 @@ int cmd_config(struct app *app, int argc, char **argv)
         return load_and(app, true);
     if (at + 1 == argc && strcmp(argv[at], "show") == 0)
         return load_and(app, false);
-    return usage_error(&config, at == argc ? "check, show or init?" : "expected check, show or init [DIR]");
+    return cli_usage_error(config,
+                           at == argc ? "check, show or init?" : "expected check, show or init [DIR]");
 }

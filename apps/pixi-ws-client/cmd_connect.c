@@ -233,13 +233,13 @@ static void on_signal(struct pixi_signals *signals, int signal)
 
 static int read_options(struct connect *c, int argc, char **argv)
 {
-    const struct command *command = command_of("connect");
+    const struct cli_command *command = cli_command_of("connect");
     const char *value;
     int option, index = 0;
 
-    while ((option = options_next(command, argc, argv, &index, &value)) != -1) {
+    while ((option = cli_next(command, argc, argv, &index, &value)) != CLI_END) {
         if (option < 0)
-            return option == -3 ? -1 : PIXI_EXIT_USAGE;
+            return option == CLI_HELP ? -1 : PIXI_EXIT_USAGE;
         if (option == PROTOCOL)
             c->protocol = value;
         else if (option == BINARY)
@@ -250,7 +250,7 @@ static int read_options(struct connect *c, int argc, char **argv)
             return PIXI_EXIT_USAGE;
     }
     if (argc - index > 1)
-        return usage_error(command, "expected at most one URL");
+        return cli_usage_error(command, "expected at most one URL");
     if (argc - index == 1)
         c->app->url = argv[index];
     return 0;

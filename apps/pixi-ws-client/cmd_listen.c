@@ -153,16 +153,16 @@ static int read_options(struct listen *l, int argc, char **argv)
     const char *value;
     int option, index = 0, rc = 0;
 
-    while (rc == 0 && (option = options_next(command_of("listen"), argc, argv, &index, &value)) != -1) {
+    while (rc == 0 && (option = cli_next(cli_command_of("listen"), argc, argv, &index, &value)) != CLI_END) {
         if (option < 0)
-            return option == -3 ? -1 : PIXI_EXIT_USAGE;
+            return option == CLI_HELP ? -1 : PIXI_EXIT_USAGE;
         rc = take_option(l, option, value);
     }
     l->filters = argv + index;
     l->filter_count = argc - index;
     for (int i = 0; rc == 0 && i < l->filter_count; i++)
         if (!pixi_utf8_is_valid((const uint8_t *)l->filters[i], strlen(l->filters[i])))
-            rc = usage_error(command_of("listen"), "a filter is not UTF-8");
+            rc = cli_usage_error(cli_command_of("listen"), "a filter is not UTF-8");
     return rc;
 }
 
@@ -179,7 +179,8 @@ static int subscribe_all(struct listen *l)
             return PIXI_EXIT_INTERNAL;
     if (l->standing > 0)
         return 0;
-    return usage_error(command_of("listen"), "expected a filter, or \"subscriptions\" in the settings");
+    return cli_usage_error(cli_command_of("listen"),
+                           "expected a filter, or \"subscriptions\" in the settings");
 }
 
 int cmd_listen(struct app *app, int argc, char **argv)

@@ -77,11 +77,11 @@ static int send_request(struct session *s, const struct request *r)
 
 static int read_options(struct request *r, int argc, char **argv, int *index)
 {
-    const struct command *command = command_of("request");
+    const struct cli_command *command = cli_command_of("request");
     const char *value, *file = NULL;
     int option, rc = 0;
 
-    while ((option = options_next(command, argc, argv, index, &value)) >= 0 && rc == 0) {
+    while ((option = cli_next(command, argc, argv, index, &value)) >= 0 && rc == 0) {
         if (option == TIMEOUT)
             rc = read_seconds("--timeout", value, &r->timeout_ms) ? 0 : PIXI_EXIT_USAGE;
         else if (option == FILE_)
@@ -89,13 +89,13 @@ static int read_options(struct request *r, int argc, char **argv, int *index)
         else if (option == HEADER)
             rc = payload_add_header(&r->payload, value);
     }
-    if (rc || option < -1)
-        return rc ? rc : option == -3 ? -1 : PIXI_EXIT_USAGE;
+    if (rc || option < CLI_END)
+        return rc ? rc : option == CLI_HELP ? -1 : PIXI_EXIT_USAGE;
     if (argc - *index < 1 || argc - *index > (file ? 1 : 2))
-        return usage_error(command, "expected TOPIC and at most one payload");
+        return cli_usage_error(command, "expected TOPIC and at most one payload");
     r->topic = argv[*index];
     if (!pixi_utf8_is_valid((const uint8_t *)r->topic, strlen(r->topic)))
-        return usage_error(command, "the topic is not UTF-8");
+        return cli_usage_error(command, "the topic is not UTF-8");
     if (file || (argc - *index == 2 && strcmp(argv[*index + 1], "-") == 0))
         return payload_read_file(&r->payload, file ? file : "-", 64 << 20);
     r->payload.bytes = pixi_buf_init(64 << 20);

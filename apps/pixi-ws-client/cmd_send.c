@@ -186,22 +186,22 @@ static int take_option(struct send *s, int option, const char *value)
 
 static int read_options(struct send *s, int argc, char **argv)
 {
-    const struct command *command = command_of("send");
+    const struct cli_command *command = cli_command_of("send");
     const char *value;
     int option, index = 0, rc = 0;
 
-    while (rc == 0 && (option = options_next(command, argc, argv, &index, &value)) != -1) {
+    while (rc == 0 && (option = cli_next(command, argc, argv, &index, &value)) != CLI_END) {
         if (option < 0)
-            return option == -3 ? -1 : PIXI_EXIT_USAGE;
+            return option == CLI_HELP ? -1 : PIXI_EXIT_USAGE;
         rc = take_option(s, option, value);
     }
     if (rc)
         return rc;
     if (argc - index < 1 || argc - index > (s->file ? 1 : 2))
-        return usage_error(command, "expected TOPIC and at most one payload");
+        return cli_usage_error(command, "expected TOPIC and at most one payload");
     s->topic = argv[index];
     if (!pixi_utf8_is_valid((const uint8_t *)s->topic, strlen(s->topic)))
-        return usage_error(command, "the topic is not UTF-8");
+        return cli_usage_error(command, "the topic is not UTF-8");
     s->is_lines = argc - index == 2 && strcmp(argv[index + 1], "-") == 0;
     if (s->file)
         return payload_read_file(&s->payload, s->file, 64 << 20);

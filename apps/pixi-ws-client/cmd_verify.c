@@ -3,8 +3,6 @@
 #include "verify/report.h"
 
 #include <signal.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 enum { QUICK, LIST };
 
@@ -24,13 +22,6 @@ static void print_list(void)
         printf("%-12s %-28s %s\n", rows[i].layer, rows[i].id, rows[i].title);
 }
 
-static bool wants_color(void)
-{
-    const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
-
-    return isatty(STDOUT_FILENO) && !(no_color && *no_color) && !(term && strcmp(term, "dumb") == 0);
-}
-
 static int run(const struct app *app, const struct pixi_verify_settings *set)
 {
     struct pixi_verify_text text;
@@ -39,7 +30,7 @@ static int run(const struct app *app, const struct pixi_verify_settings *set)
     struct pixi_verify_report *report = &text.report;
     int rc;
 
-    pixi_verify_text_init(&text, stdout, wants_color() ? PIXI_VERIFY_COLOR : PIXI_VERIFY_PLAIN);
+    pixi_verify_text_init(&text, stdout, cli_wants_color(stdout) ? PIXI_VERIFY_COLOR : PIXI_VERIFY_PLAIN);
     if (app->is_json) {
         pixi_verify_json_init(&json, stdout, set->url);
         report = &json.report;
@@ -54,13 +45,13 @@ static int run(const struct app *app, const struct pixi_verify_settings *set)
 
 static int read_options(struct app *app, int argc, char **argv, bool *is_quick)
 {
-    const struct command *command = command_of("verify");
+    const struct cli_command *command = cli_command_of("verify");
     const char *value;
     int option, index = 0;
 
-    while ((option = options_next(command, argc, argv, &index, &value)) != -1) {
+    while ((option = cli_next(command, argc, argv, &index, &value)) != CLI_END) {
         if (option < 0)
-            return option == -3 ? -1 : PIXI_EXIT_USAGE;
+            return option == CLI_HELP ? -1 : PIXI_EXIT_USAGE;
         if (option == LIST) {
             print_list();
             return -1;
@@ -68,7 +59,7 @@ static int read_options(struct app *app, int argc, char **argv, bool *is_quick)
         *is_quick = true;
     }
     if (argc - index > 1)
-        return usage_error(command, "expected at most one URL");
+        return cli_usage_error(command, "expected at most one URL");
     if (argc - index == 1)
         app->url = argv[index];
     return 0;

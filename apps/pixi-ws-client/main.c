@@ -1,65 +1,81 @@
 #include "pixi-ws-client/cmd.h"
+#include "pixi-ws-client/page.h"
 
-#include "base/near.h"
-
-#include <getopt.h>
 #include <stdio.h>
 
-static const struct option_row send_options[] = {
-    {"retain", 'r', NULL, "keep it as the topic's last message; empty removes"},
-    {"expiry", 'e', "SECONDS", "not delivered after that time"},
-    {"header", 'H', "NAME=VALUE", "may be given several times"},
-    {"file", 'f', "FILE", "the payload is the file's bytes"},
-    {"timeout", 't', "SECONDS", "give up when it is not stored by then"},
+enum { SETTINGS, URL, JSON, VERSION };
+
+static const struct cli_option own_options[] = {
+    {"settings", 's', "FILE", "settings; else config/websocket_settings.json, here or below /", NULL},
+    {"url", 'u', "URL", "the server, instead of the settings' url", NULL},
+    {"json", 'j', NULL, "machine-readable output, failures too", NULL},
+    {"version", 'V', NULL, "print the version", NULL},
     {0},
 };
 
-static const struct option_row request_options[] = {
-    {"timeout", 't', "SECONDS", "how long the responder has"},
-    {"file", 'f', "FILE", "the payload is the file's bytes"},
-    {"header", 'H', "NAME=VALUE", "may be given several times"},
+static const struct cli_option send_options[] = {
+    {"retain", 'r', NULL, "keep it as the topic's last message; empty removes", NULL},
+    {"expiry", 'e', "SECONDS", "not delivered after that time", NULL},
+    {"header", 'H', "NAME=VALUE", "may be given several times", NULL},
+    {"file", 'f', "FILE", "the payload is the file's bytes", NULL},
+    {"timeout", 't', "SECONDS", "give up when it is not stored by then", NULL},
     {0},
 };
 
-static const struct option_row listen_options[] = {
-    {"count", 'n', "N", "end after N messages"},
-    {"no-retained", 0, NULL, "without the messages kept from before"},
-    {"reply", 0, "PAYLOAD", "answer every request that comes with this"},
-    {"retry", 0, NULL, "keep trying when the first connection fails"},
+static const struct cli_option request_options[] = {
+    {"timeout", 't', "SECONDS", "how long the responder has", NULL},
+    {"file", 'f', "FILE", "the payload is the file's bytes", NULL},
+    {"header", 'H', "NAME=VALUE", "may be given several times", NULL},
     {0},
 };
 
-static const struct option_row connect_options[] = {
-    {"protocol", 'p', "NAMES", "subprotocols to offer, by comma"},
-    {"binary", 'b', NULL, "send binary messages; print such as they are"},
-    {"no-key", 0, NULL, "send no API key"},
-    {"wait", 'w', "SECONDS", "after the input's end, close when so long nothing came (0.5)"},
+static const struct cli_option listen_options[] = {
+    {"count", 'n', "N", "end after N messages", NULL},
+    {"no-retained", 0, NULL, "without the messages kept from before", NULL},
+    {"reply", 0, "PAYLOAD", "answer every request that comes with this", NULL},
+    {"retry", 0, NULL, "keep trying when the first connection fails", NULL},
     {0},
 };
 
-static const struct option_row verify_options[] = {
-    {"quick", 'q', NULL, "stop after ping; send nothing invalid"},
-    {"list", 0, NULL, "list the checks and end"},
+static const struct cli_option connect_options[] = {
+    {"protocol", 'p', "NAMES", "subprotocols to offer, by comma", NULL},
+    {"binary", 'b', NULL, "send binary messages; print such as they are", NULL},
+    {"no-key", 0, NULL, "send no API key", NULL},
+    {"wait", 'w', "SECONDS", "after the input's end, close when so long nothing came (0.5)", NULL},
     {0},
 };
 
-const struct command commands[] = {
+static const struct cli_option verify_options[] = {
+    {"quick", 'q', NULL, "stop after ping; send nothing invalid", NULL},
+    {"list", 0, NULL, "list the checks and end", NULL},
+    {0},
+};
+
+static const struct cli_option config_options[] = {
+    {"url", 0, "URL", "init: the server's URL", NULL},
+    {"key-file", 0, "FILE", "init: the file with the API key, as seen from DIR (api_key)", NULL},
+    {"key-stdin", 0, NULL, "init: read the API key from standard input into that file", NULL},
+    {"force", 'f', NULL, "init: replace files that are there", NULL},
+    {0},
+};
+
+static const struct cli_command commands[] = {
     {"verify", "[URL]", "prove that the link works, and say what to fix", verify_options,
      "Each line is a check: ok, FAILED with layer, cause and fix, or skipped with its reason.\n"
      "The exit code is that of the first layer that failed.\n\n"
      "  pixi-ws-client verify\n"
      "  pixi-ws-client verify --quick ws://127.0.0.1:8768/api/v1\n"
      "  pixi-ws-client --json verify | jq .verdict\n",
-     cmd_verify},
+     NULL, cmd_verify},
     {"send", "TOPIC [PAYLOAD|-]", "publish a message, and end when it is stored", send_options,
      "The payload is the argument's bytes, the file's, or with - one message a line of\n"
      "standard input. A message is stored once, even when the connection is cut.\n\n"
      "  pixi-ws-client send event/tram/7 '{\"x\": 12, \"y\": 40}'\n"
      "  sensors | pixi-ws-client send event/sensors -\n"
      "  pixi-ws-client send --retain scene/objects/tram-7 --file tram.json\n",
-     cmd_send},
+     NULL, cmd_send},
     {"request", "TOPIC [PAYLOAD|-]", "ask one responder and print its reply", request_options,
-     "  pixi-ws-client request request/route '{\"from\": \"A\", \"to\": \"B\"}'\n", cmd_request},
+     "  pixi-ws-client request request/route '{\"from\": \"A\", \"to\": \"B\"}'\n", NULL, cmd_request},
     {"listen", "[FILTER...]", "print every message, one JSON line each", listen_options,
      "In a filter + stands for one level and # for the rest. Without filters, those of\n"
      "\"subscriptions\" in the settings. Goes on through restarts of the server, from where it\n"
@@ -67,103 +83,127 @@ const struct command commands[] = {
      "  pixi-ws-client listen 'event/#'\n"
      "  pixi-ws-client listen -n 1 scene/camera\n"
      "  pixi-ws-client listen request/echo --reply '\"hello\"'\n",
-     cmd_listen},
+     NULL, cmd_listen},
     {"connect", "[URL]", "talk raw WebSocket messages, by terminal or pipe", connect_options,
      "A line in is a message out, a message in is a line out. Works with any server.\n\n"
      "  pixi-ws-client connect --protocol pixi.v1\n"
      "  echo hello | pixi-ws-client connect --no-key ws://127.0.0.1:9001/\n",
-     cmd_connect},
-    {"config", "check|show|init", "check, show or write the settings", NULL, NULL, cmd_config},
+     NULL, cmd_connect},
+    {"config", "check|show|init [DIR]", "check, show or write the settings", config_options,
+     "  check  says ok, or one line for each mistake: file, line, column, found, expected\n"
+     "  show   every member, its value and where it came from; keys are masked\n"
+     "  init   writes DIR/websocket_settings.json (DIR: config), and the key, mode 0600\n\n"
+     "  pixi-ws-client config check\n"
+     "  pixi-ws-client --settings /config/websocket_settings.json config show\n"
+     "  pixi-ws-client config init --url ws://127.0.0.1:8768/api/v1 --key-stdin <key\n",
+     "check show init", cmd_config},
+    {"explain", "[CODE]", "what a code or an error means, and what to do", NULL,
+     "CODE is an exit code, a close code, a JSON-RPC code or an error's name. Without one it lists\n"
+     "them all.\n\n"
+     "  pixi-ws-client explain 7\n"
+     "  pixi-ws-client explain 1013\n"
+     "  pixi-ws-client explain -32003\n"
+     "  pixi-ws-client explain tls-expired\n",
+     page_words, cmd_explain},
+    {0},
 };
 
-const size_t command_count = sizeof commands / sizeof commands[0];
+static const struct cli_row exits[] = {
+    {"0", "done"},
+    {"1", "check failed"},
+    {"2", "usage"},
+    {"3", "settings"},
+    {"4", "name"},
+    {"5", "connect"},
+    {"6", "TLS"},
+    {"7", "upgrade refused"},
+    {"8", "not authorised"},
+    {"9", "protocol error"},
+    {"10", "timed out"},
+    {"11", "closed by the peer"},
+    {"12", "no responder"},
+    {"13", "outbox full"},
+    {"14", "internal"},
+    {"128+n", "ended by signal n"},
+    {0},
+};
 
-static void print_help(void)
+static const struct cli_row files[] = {
+    {"config/websocket_settings.json",
+     "The settings, where neither --settings nor PIXI_WS_SETTINGS names others."},
+    {"/config/websocket_settings.json", "The settings, where that file is not there."},
+    {0},
+};
+
+static const struct cli_row environment[] = {
+    {"PIXI_WS_SETTINGS", "The settings, where --settings does not name them."},
+    {"PIXI_WS_URL, PIXI_WS_API_KEY, PIXI_WS_...",
+     "Each plain setting; config show names where a value came from."},
+    {"HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY", "A proxy, where the settings name none."},
+    {"NO_COLOR", "When set, nothing is printed in colour."},
+    {0},
+};
+
+static const struct cli_row see_also[] = {{"pixi-ws-server", "1"}, {0}};
+
+const struct cli_program cli_program = {
+    {"pixi-ws-client", "[--settings FILE] [--url URL] [--json] COMMAND ...",
+     "connects programs to a Pixi server, and proves that it works", own_options,
+     "COMMAND --help tells about a command, explain CODE about what went wrong.\n\n"
+     "  pixi-ws-client listen 'event/#' &\n"
+     "  pixi-ws-client send event/hello '\"world\"'\n",
+     NULL, NULL},
+    commands,
+    exits,
+    files,
+    environment,
+    see_also,
+};
+
+/* 0: go on, *at is where the command stands; else the exit code, -1 for a good end. */
+static int read_options(struct app *app, int argc, char **argv, int *at)
 {
-    fputs("pixi-ws-client -- connects programs to a Pixi server over WebSocket, and proves that it works\n\n"
-          "usage: pixi-ws-client [--settings FILE] [--url URL] [--json] COMMAND ...\n\n",
-          stdout);
-    for (size_t i = 0; i < command_count; i++)
-        printf("  %-8s %-18s %s\n", commands[i].name, commands[i].arguments, commands[i].summary);
-    fputs("\n"
-          "  -s, --settings FILE  settings; else config/websocket_settings.json, here or below /\n"
-          "  -u, --url URL        the server, instead of the settings' url\n"
-          "  -j, --json           machine-readable output, failures too\n"
-          "  -V, --version        print the version\n"
-          "  -h, --help           this; COMMAND --help tells about a command\n\n"
-          "  pixi-ws-client listen 'event/#' &\n"
-          "  pixi-ws-client send event/hello '\"world\"'\n\n"
-          "exit codes: 0 done  1 check failed  2 usage  3 settings  4 name  5 connect  6 TLS\n"
-          "  7 upgrade refused  8 not authorised  9 protocol error  10 timed out  11 closed by\n"
-          "  the peer  12 no responder  13 outbox full  14 internal  128+n ended by signal n\n",
-          stdout);
-}
+    const char *value;
+    int option;
 
-/* 0: go on; else the exit code, -1 for a good end. */
-static int read_options(struct app *app, int argc, char **argv)
-{
-    static const struct option rows[] = {
-        {"settings", required_argument, NULL, 's'}, {"url", required_argument, NULL, 'u'},
-        {"json", no_argument, NULL, 'j'},           {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},           {0},
-    };
-    int got;
-
-    opterr = 0;
-    while ((got = getopt_long(argc, argv, "+:s:u:jVh", rows, NULL)) != -1) {
-        switch (got) {
-        case 's': app->settings_path = optarg; break;
-        case 'u': app->url = optarg; break;
-        case 'j': app->is_json = true; break;
-        case 'V': printf("pixi-ws-client %s\n", PIXI_VERSION); return -1;
-        case 'h': print_help(); return -1;
-        default:
-            note("%s %s; see pixi-ws-client --help",
-                 got == ':' ? "an argument is missing after" : "unknown option", argv[optind - 1]);
-            return PIXI_EXIT_USAGE;
+    while ((option = cli_next(&cli_program.self, argc, argv, at, &value)) != CLI_END) {
+        switch (option) {
+        case SETTINGS: app->settings_path = value; break;
+        case URL: app->url = value; break;
+        case JSON: app->is_json = true; break;
+        case VERSION: printf("%s %s\n", cli_program.self.name, PIXI_VERSION); return -1;
+        case CLI_HELP: return -1;
+        default: return PIXI_EXIT_USAGE;
         }
     }
     return 0;
 }
 
-static int unknown_command(const char *name)
+static int run(int argc, char **argv)
 {
-    struct pixi_cur typed = pixi_cur_str(name);
-    const struct command *best = &commands[0];
-    size_t least = SIZE_MAX;
+    struct app app = {0};
+    const struct cli_command *command;
+    int at = 0, exit_code;
 
-    for (size_t i = 0; i < command_count; i++) {
-        size_t far = pixi_near_distance(typed, pixi_cur_str(commands[i].name));
-
-        if (far < least) {
-            least = far;
-            best = &commands[i];
-        }
+    if (argc == 3 && strcmp(argv[1], "--print") == 0)
+        return cli_print(argv[2]);
+    exit_code = read_options(&app, argc, argv, &at);
+    if (exit_code)
+        return exit_code < 0 ? 0 : exit_code;
+    if (at == argc) {
+        cli_print_help(&cli_program.self);
+        return PIXI_EXIT_USAGE;
     }
-    if (pixi_near_enough(least, pixi_cur_str(best->name)))
-        note("unknown command \"%s\"; did you mean \"%s\"?", name, best->name);
-    else
-        note("unknown command \"%s\"; see pixi-ws-client --help", name);
-    return PIXI_EXIT_USAGE;
+    command = cli_command_of(argv[at]);
+    if (!command)
+        return cli_unknown_command(argv[at]);
+    return command->run(&app, argc - at, argv + at);
 }
 
 int main(int argc, char **argv)
 {
-    struct app app = {0};
-    const struct command *command;
-    int exit_code = read_options(&app, argc, argv), at = optind;
+    int exit_code = run(argc, argv);
 
-    if (exit_code)
-        return exit_code < 0 ? 0 : exit_code;
-    if (at == argc) {
-        print_help();
-        return PIXI_EXIT_USAGE;
-    }
-    command = command_of(argv[at]);
-    if (!command)
-        return unknown_command(argv[at]);
-    optind = 0; /* glibc: start anew, on the command's own arguments */
-    exit_code = command->run(&app, argc - at, argv + at);
     if (fflush(stdout) != 0 && !exit_code)
         exit_code = PIXI_EXIT_INTERNAL;
     return exit_code;

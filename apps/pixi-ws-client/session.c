@@ -1,19 +1,26 @@
 #include "pixi-ws-client/cmd.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
+
+/* Where standard error is a terminal it is folded; longer ones than this are cut. */
+enum { LINE_MAX_LEN = 4096 };
 
 void note(const char *format, ...)
 {
+    char line[LINE_MAX_LEN];
+    int at = snprintf(line, sizeof line, "%s: ", cli_program.self.name);
     va_list args;
 
     fflush(stdout);
-    fputs("pixi-ws-client: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(line + at, sizeof line - (size_t)at, format, args);
     va_end(args);
+    cli_fold(stderr, line, strlen(line));
     fputc('\n', stderr);
 }
 
@@ -37,14 +44,35 @@ static void print_failure_json(const struct pixi_failure *f)
     pixi_buf_clear(&b);
 }
 
+/* What to ask `explain` for: of a close its code, else the error. "" where there is nothing more to say than the fix. */
+static void put_page(const struct pixi_failure *f, char out[64])
+{
+    size_t i;
+
+    out[0] = 0;
+    if (f->close_code) {
+        snprintf(out, 64, "%u", f->close_code);
+    } else if (f->exit_code != PIXI_EXIT_INTERNAL) {
+        snprintf(out, 64, "%s", pixi_err_name(f->err));
+        for (i = 0; out[i]; i++)
+            out[i] = out[i] == '_' ? '-' : (char)tolower((unsigned char)out[i]);
+    }
+}
+
 void print_failure(const struct app *app, const struct pixi_failure *f)
 {
+    char text[2 * PIXI_FAILURE_TEXT + 128], page[64];
+
     fflush(stdout);
     if (app->is_json) {
         print_failure_json(f);
         return;
     }
-    fprintf(stderr, "pixi-ws-client: %s: %s\n  fix: %s\n", f->layer, f->cause, f->fix);
+    snprintf(text, sizeof text, "%s: %s: %s\n  fix: %s\n", cli_program.self.name, f->layer, f->cause, f->fix);
+    cli_fold(stderr, text, strlen(text));
+    put_page(f, page);
+    if (*page && isatty(STDERR_FILENO)) /* for people; in a log it would only be noise */
+        fprintf(stderr, "  see: %s explain %s\n", cli_program.self.name, page);
 }
 
 int load_settings(struct app *app, struct pixi_settings *s)
@@ -58,7 +86,7 @@ int load_settings(struct app *app, struct pixi_settings *s)
         pixi_settings_override(s, "url", app->url, "--url", &mistakes);
     rc = pixi_settings_load(s, app->settings_path, &mistakes);
     if (mistakes.len)
-        fprintf(stderr, "%.*s", (int)mistakes.len, (const char *)mistakes.bytes);
+        cli_fold(stderr, (const char *)mistakes.bytes, mistakes.len);
     else if (rc != PIXI_OK)
         note("settings: %s", pixi_err_text(rc));
     pixi_buf_clear(&mistakes);

@@ -4,7 +4,6 @@
 #include "server/keys.h"
 #include "server/settings.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -18,48 +17,20 @@ struct config {
     bool is_json, has_keys;
 };
 
-static void print_help(void)
+/* 0: go on, *at is where the other arguments begin; -1: done well; else the exit code. */
+static int read_options(struct config *c, int argc, char **argv, int *at)
 {
-    fputs("usage: pixi-ws-server config check | show [--config FILE] [--keys FILE] [--json]\n\n"
-          "  check  says ok, or one line for each mistake: file, line, column, found, expected\n"
-          "  show   every member, its value and where it came from\n\n"
-          "  --config FILE  settings; else config/pixi_ws_server.json, here or below /\n"
-          "  --keys FILE    the API keys, instead of the settings' keys_file\n"
-          "  --json         show: machine-readable\n",
-          stdout);
-}
+    const char *value;
+    int option;
 
-static int bad_usage(const char *what, const char *word)
-{
-    fprintf(stderr, "pixi-ws-server config: %s%s; see pixi-ws-server config --help\n", what, word);
-    return EXIT_USAGE;
-}
-
-/* 0: go on; -1: done well; else the exit code. optind is where the other arguments begin. */
-static int read_options(struct config *c, int argc, char **argv)
-{
-    static const struct option rows[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"keys", required_argument, NULL, 'k'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
-    int got;
-
-    opterr = 0;
-    optind = 0;
-    /* argv here begins behind the command's word, which getopt takes for the program's name */
-    while ((got = getopt_long(argc + 1, argv - 1, ":hj", rows, NULL)) != -1) {
-        switch (got) {
-        case 'c': c->path = optarg; break;
-        case 'k':
-            pixi_server_settings_override(&c->settings, "keys_file", optarg, "--keys", &c->mistakes);
+    while ((option = cli_next(cli_command_of("config"), argc, argv, at, &value)) != CLI_END) {
+        switch (option) {
+        case CONFIG_CONFIG: c->path = value; break;
+        case CONFIG_KEYS:
+            pixi_server_settings_override(&c->settings, "keys_file", value, "--keys", &c->mistakes);
             break;
-        case 'j': c->is_json = true; break;
-        case 'h': print_help(); return -1;
-        case ':': return bad_usage("an argument is missing after ", argv[optind - 2]);
-        default: return bad_usage("unknown option ", argv[optind - 2]);
+        case CONFIG_JSON: c->is_json = true; break;
+        default: return option == CLI_HELP ? -1 : EXIT_USAGE;
         }
     }
     return 0;
@@ -107,20 +78,20 @@ static void show(struct config *c)
 
 static int run(struct config *c, int argc, char **argv)
 {
-    int exit_code = read_options(c, argc, argv), at = optind - 1, rc;
+    int at = 1, exit_code = read_options(c, argc, argv, &at), rc;
     bool is_check = at + 1 == argc && strcmp(argv[at], "check") == 0;
     bool is_show = at + 1 == argc && strcmp(argv[at], "show") == 0;
 
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
     if (!is_check && !is_show)
-        return bad_usage("expected check or show", "");
+        return cli_usage_error(cli_command_of("config"), "expected check or show");
     rc = load(c);
     if (is_check)
         check(c);
     else
         show(c);
-    printf("%.*s", (int)c->out.len, c->out.len ? (const char *)c->out.bytes : "");
+    cli_fold(stdout, c->out.len ? (const char *)c->out.bytes : "", c->out.len);
     fflush(stdout);
     fprintf(stderr, "%.*s", (int)c->mistakes.len, c->mistakes.len ? (const char *)c->mistakes.bytes : "");
     if (rc == PIXI_OK && c->out.err == PIXI_OK)
@@ -128,11 +99,12 @@ static int run(struct config *c, int argc, char **argv)
     return rc == PIXI_E_SETTINGS ? EXIT_SETTINGS : EXIT_INTERNAL;
 }
 
-int cmd_config(int argc, char **argv)
+int cmd_config(struct app *app, int argc, char **argv)
 {
     struct config c = {.mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX), .out = pixi_buf_init(1 << 20)};
     int exit_code;
 
+    (void)app;
     pixi_server_settings_init(&c.settings);
     exit_code = run(&c, argc, argv);
     pixi_keys_clear(&c.keys);

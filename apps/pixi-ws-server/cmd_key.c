@@ -3,7 +3,6 @@
 #include "server/keys.h"
 #include "server/settings.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -18,72 +17,36 @@ struct key {
     bool is_json;
 };
 
-static void print_help(void)
-{
-    fputs(
-        "usage: pixi-ws-server key add NAME [--publish FILTER]... [--subscribe FILTER]...\n"
-        "       pixi-ws-server key list [--json]\n"
-        "       pixi-ws-server key revoke NAME\n\n"
-        "  add     makes a key and prints it, this once: the file holds only its SHA-256\n"
-        "  list    names, permissions, dates\n"
-        "  revoke  takes the key's entry out of the file\n\n"
-        "  --publish FILTER    topics that the key may publish to; may be repeated\n"
-        "  --subscribe FILTER  topics that the key may subscribe to; may be repeated\n"
-        "  --keys FILE         the API keys, instead of the settings' keys_file\n"
-        "  --config FILE       settings; else config/pixi_ws_server.json, here or below /\n\n"
-        "  (umask 077; pixi-ws-server key add tram-7 --publish 'event/#' --subscribe '#' >config/api_key)\n",
-        stdout);
-}
-
-static int bad_usage(const char *what, const char *word)
-{
-    fprintf(stderr, "pixi-ws-server key: %s%s; see pixi-ws-server key --help\n", what, word);
-    return EXIT_USAGE;
-}
-
 static int add_filter(struct pixi_cur *list, size_t *count, const char *text)
 {
     if (*count == PIXI_KEYS_FILTERS_MAX)
-        return bad_usage("too many filters at ", text);
+        return cli_usage_error(cli_command_of("key"), "too many filters");
     list[(*count)++] = pixi_cur_str(text);
     return 0;
 }
 
 /* 0: go on; -1: done well; else the exit code. */
-static int take_option(struct key *k, int got, char **argv)
+static int take_option(struct key *k, int option, const char *value)
 {
-    switch (got) {
-    case 'p': return add_filter(k->publish, &k->publish_count, optarg);
-    case 's': return add_filter(k->subscribe, &k->subscribe_count, optarg);
-    case 'k':
-        pixi_server_settings_override(&k->settings, "keys_file", optarg, "--keys", &k->mistakes);
+    switch (option) {
+    case KEY_PUBLISH: return add_filter(k->publish, &k->publish_count, value);
+    case KEY_SUBSCRIBE: return add_filter(k->subscribe, &k->subscribe_count, value);
+    case KEY_KEYS:
+        pixi_server_settings_override(&k->settings, "keys_file", value, "--keys", &k->mistakes);
         return 0;
-    case 'c': k->config = optarg; return 0;
-    case 'j': k->is_json = true; return 0;
-    case 'h': print_help(); return -1;
-    case ':': return bad_usage("an argument is missing after ", argv[optind - 1]);
-    default: return bad_usage("unknown option ", argv[optind - 1]);
+    case KEY_CONFIG: k->config = value; return 0;
+    case KEY_JSON: k->is_json = true; return 0;
+    default: return option == CLI_HELP ? -1 : EXIT_USAGE;
     }
 }
 
-static int read_options(struct key *k, int argc, char **argv)
+static int read_options(struct key *k, int argc, char **argv, int *at)
 {
-    static const struct option rows[] = {
-        {"publish", required_argument, NULL, 'p'},
-        {"subscribe", required_argument, NULL, 's'},
-        {"keys", required_argument, NULL, 'k'},
-        {"config", required_argument, NULL, 'c'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {0},
-    };
-    int got, exit_code;
+    const char *value;
+    int option, exit_code;
 
-    opterr = 0;
-    optind = 0;
-    /* argv here begins behind the command's word, which getopt takes for the program's name */
-    while ((got = getopt_long(argc + 1, argv - 1, ":hj", rows, NULL)) != -1)
-        if ((exit_code = take_option(k, got, argv - 1)) != 0)
+    while ((option = cli_next(cli_command_of("key"), argc, argv, at, &value)) != CLI_END)
+        if ((exit_code = take_option(k, option, value)) != 0)
             return exit_code;
     return 0;
 }
@@ -183,14 +146,14 @@ static int revoke(struct key *k, const char *name)
 
 static int run(struct key *k, int argc, char **argv)
 {
-    int exit_code = read_options(k, argc, argv), at = optind - 1, rc;
+    int at = 1, exit_code = read_options(k, argc, argv, &at), rc;
     const char *word = at < argc ? argv[at] : "", *name = at + 2 == argc ? argv[at + 1] : NULL;
     bool is_list = strcmp(word, "list") == 0 && at + 1 == argc;
 
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
     if (!is_list && !(name && (strcmp(word, "add") == 0 || strcmp(word, "revoke") == 0)))
-        return bad_usage("expected add NAME, list or revoke NAME", "");
+        return cli_usage_error(cli_command_of("key"), "expected add NAME, list or revoke NAME");
     rc = pixi_server_settings_load(&k->settings, k->config, &k->mistakes);
     if (rc == PIXI_OK)
         rc = is_list ? list(k) : *word == 'a' ? add(k, name) : revoke(k, name);
@@ -200,11 +163,12 @@ static int run(struct key *k, int argc, char **argv)
     return rc == PIXI_OK ? 0 : EXIT_INTERNAL;
 }
 
-int cmd_key(int argc, char **argv)
+int cmd_key(struct app *app, int argc, char **argv)
 {
     struct key k = {.mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX)};
     int exit_code;
 
+    (void)app;
     pixi_server_settings_init(&k.settings);
     exit_code = run(&k, argc, argv);
     pixi_server_settings_clear(&k.settings);

@@ -6,7 +6,6 @@
 #include "server/server.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,10 +29,12 @@ struct run {
     enum pixi_server_mode mode;
 };
 
-static int bad_usage(const char *what, const char *word)
+static int usage_error(const char *what, const char *word)
 {
-    fprintf(stderr, "pixi-ws-server: %s %s; see pixi-ws-server --help\n", what, word);
-    return EXIT_USAGE;
+    char text[256];
+
+    snprintf(text, sizeof text, "%s %s", what, word);
+    return cli_usage_error(&cli_program.self, text);
 }
 
 static int read_level(const char *text)
@@ -45,58 +46,40 @@ static int read_level(const char *text)
             pixi_log_set_level((enum pixi_log_level)i);
             return 0;
         }
-    return bad_usage("--log: expected error, warning, info or debug, found", text);
+    return usage_error("--log: expected error, warning, info or debug, found", text);
 }
 
-static int take_option(struct run *r, int got, char **argv)
+static void override(struct run *r, const char *member, const char *value, const char *flag)
 {
-    switch (got) {
-    case 'c': r->config = optarg; return 0;
-    case 'l':
-        pixi_server_settings_override(&r->settings, "listen", optarg, "--listen", &r->mistakes);
-        return 0;
-    case 't':
-        pixi_server_settings_override(&r->settings, "tls.listen", optarg, "--tls-listen", &r->mistakes);
-        return 0;
-    case 'k':
-        pixi_server_settings_override(&r->settings, "keys_file", optarg, "--keys", &r->mistakes);
-        return 0;
-    case 'i':
-        pixi_server_settings_override(&r->settings, "insecure", "true", "--insecure", &r->mistakes);
-        return 0;
-    case 'w':
-        pixi_server_settings_override(&r->settings, "workers", optarg, "--workers", &r->mistakes);
-        return 0;
-    case 'e': r->mode = PIXI_SERVER_ECHO; return 0;
-    case 'L': return read_level(optarg);
-    case ':': return bad_usage("an argument is missing after", argv[optind - 1]);
-    default: return bad_usage("unknown option", argv[optind - 1]);
+    pixi_server_settings_override(&r->settings, member, value, flag, &r->mistakes);
+}
+
+/* 0: go on; -1: done well; else the exit code. */
+static int take_option(struct run *r, int option, const char *value)
+{
+    switch (option) {
+    case RUN_CONFIG: r->config = value; return 0;
+    case RUN_LISTEN: override(r, "listen", value, "--listen"); return 0;
+    case RUN_TLS_LISTEN: override(r, "tls.listen", value, "--tls-listen"); return 0;
+    case RUN_KEYS: override(r, "keys_file", value, "--keys"); return 0;
+    case RUN_INSECURE: override(r, "insecure", "true", "--insecure"); return 0;
+    case RUN_WORKERS: override(r, "workers", value, "--workers"); return 0;
+    case RUN_ECHO: r->mode = PIXI_SERVER_ECHO; return 0;
+    case RUN_LOG: return read_level(value);
+    case RUN_VERSION: printf("%s %s\n", cli_program.self.name, PIXI_VERSION); return -1;
+    default: return option == CLI_HELP ? -1 : EXIT_USAGE;
     }
 }
 
 static int read_options(struct run *r, int argc, char **argv)
 {
-    static const struct option rows[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"listen", required_argument, NULL, 'l'},
-        {"tls-listen", required_argument, NULL, 't'},
-        {"keys", required_argument, NULL, 'k'},
-        {"insecure", no_argument, NULL, 'i'},
-        {"workers", required_argument, NULL, 'w'},
-        {"echo", no_argument, NULL, 'e'},
-        {"log", required_argument, NULL, 'L'},
-        {0},
-    };
-    int got, rc;
+    const char *value;
+    int option, at = 1, rc;
 
-    opterr = 0;
-    /* argv here begins with the first option; getopt skips a program's name */
-    while ((got = getopt_long(argc + 1, argv - 1, "+:", rows, NULL)) != -1)
-        if ((rc = take_option(r, got, argv - 1)) != 0)
+    while ((option = cli_next(&cli_program.self, argc, argv, &at, &value)) != CLI_END)
+        if ((rc = take_option(r, option, value)) != 0)
             return rc;
-    if (optind - 1 < argc)
-        return bad_usage("unexpected argument", argv[optind - 1]);
-    return 0;
+    return at < argc ? usage_error("unexpected argument", argv[at]) : 0;
 }
 
 /* For conformance and speed tests, which send large messages; where settings say otherwise, they count. */
@@ -287,5 +270,5 @@ int cmd_run(int argc, char **argv)
     pixi_keys_clear(&r.keys[1]);
     pixi_server_settings_clear(&r.settings);
     pixi_buf_clear(&r.mistakes);
-    return exit_code;
+    return exit_code < 0 ? 0 : exit_code;
 }

@@ -3,46 +3,104 @@
 #include <stdio.h>
 #include <string.h>
 
-static void print_help(FILE *out)
-{
-    fputs("pixi-ws-server -- the Pixi hub: topics, requests and history over WebSocket\n\n"
-          "usage: pixi-ws-server [--config FILE] [--listen ADDR:PORT]... [--keys FILE] [--insecure]\n"
-          "                      [--workers 1] [--echo] [--log error|warning|info|debug]\n"
-          "       pixi-ws-server key add NAME [--publish FILTER]... [--subscribe FILTER]...\n"
-          "       pixi-ws-server key list | key revoke NAME\n"
-          "       pixi-ws-server config check | show\n\n"
-          "  --config FILE       settings; else config/pixi_ws_server.json, here or below /\n"
-          "  --listen ADDR:PORT  where to listen; port 0 takes a free one; may be repeated\n"
-          "  --tls-listen ADDR:PORT  the same with TLS, by \"tls\" in the settings\n"
-          "  --keys FILE         the API keys that may come in\n"
-          "  --insecure          listen beyond this machine without TLS\n"
-          "  --echo              no hub: send every message back as it came, any path, no key\n"
-          "  --log LEVEL         how much to say on standard error (info)\n"
-          "  -V, --version       print the version\n"
-          "  -h, --help          this\n\n"
-          "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to\n"
-          "come back, closes with 1012 and ends with 0. SIGHUP reads the API keys and the\n"
-          "certificate again; who is connected stays, unless its key is gone.\n",
-          out);
-}
+static const struct cli_option run_options[] = {
+    [RUN_CONFIG] = {"config", 0, "FILE", "settings; else config/pixi_ws_server.json, here or below /", NULL},
+    [RUN_LISTEN] = {"listen", 0, "ADDR:PORT", "where to listen; port 0 takes a free one; may be repeated",
+                    NULL},
+    [RUN_TLS_LISTEN] = {"tls-listen", 0, "ADDR:PORT",
+                        "the same with TLS, by \"tls\" in the settings; may be repeated", NULL},
+    [RUN_KEYS] = {"keys", 0, "FILE", "the API keys that may come in", NULL},
+    [RUN_INSECURE] = {"insecure", 0, NULL, "listen beyond this machine without TLS", NULL},
+    [RUN_WORKERS] = {"workers", 0, "N", "how many loops: one, so far", "1"},
+    [RUN_ECHO] = {"echo", 0, NULL, "no hub: send every message back as it came, any path, no key", NULL},
+    [RUN_LOG] = {"log", 0, "LEVEL",
+                 "how much to say on standard error: error, warning, info (so it is) or debug",
+                 "error warning info debug"},
+    [RUN_VERSION] = {"version", 'V', NULL, "print the version", NULL},
+    {0},
+};
+
+static const struct cli_option key_options[] = {
+    [KEY_PUBLISH] = {"publish", 0, "FILTER", "topics that the key may publish to; may be repeated", NULL},
+    [KEY_SUBSCRIBE] = {"subscribe", 0, "FILTER", "topics that the key may subscribe to; may be repeated",
+                       NULL},
+    [KEY_KEYS] = {"keys", 0, "FILE", "the API keys, instead of the settings' keys_file", NULL},
+    [KEY_CONFIG] = {"config", 0, "FILE", "settings; else config/pixi_ws_server.json, here or below /", NULL},
+    [KEY_JSON] = {"json", 0, NULL, "list: machine-readable", NULL},
+    {0},
+};
+
+static const struct cli_option config_options[] = {
+    [CONFIG_CONFIG] = {"config", 0, "FILE", "settings; else config/pixi_ws_server.json, here or below /",
+                       NULL},
+    [CONFIG_KEYS] = {"keys", 0, "FILE", "the API keys, instead of the settings' keys_file", NULL},
+    [CONFIG_JSON] = {"json", 0, NULL, "show: machine-readable", NULL},
+    {0},
+};
+
+static const struct cli_command commands[] = {
+    {"key", "add NAME|list|revoke NAME", "make, list and revoke API keys", key_options,
+     "  add     makes a key and prints it, this once: the file holds only its SHA-256\n"
+     "  list    names, permissions, dates\n"
+     "  revoke  takes the key's entry out of the file\n\n"
+     "A running server reads its keys again when it gets SIGHUP.\n\n"
+     "  pixi-ws-server key add tram-7 --publish 'event/#' --subscribe '#' >tram-7.key\n"
+     "  pixi-ws-server key list\n"
+     "  pixi-ws-server key revoke tram-7\n",
+     "add list revoke", cmd_key},
+    {"config", "check|show", "check or show the settings", config_options,
+     "  check  says ok, or one line for each mistake: file, line, column, found, expected\n"
+     "  show   every member, its value and where it came from\n\n"
+     "  pixi-ws-server config check\n"
+     "  pixi-ws-server config show --config /config/pixi_ws_server.json\n",
+     "check show", cmd_config},
+    {0},
+};
+
+static const struct cli_row exits[] = {
+    {"0", "done"}, {"2", "usage"}, {"3", "settings"}, {"5", "could not listen"}, {"14", "internal"}, {0},
+};
+
+static const struct cli_row files[] = {
+    {"config/pixi_ws_server.json",
+     "The settings, where neither --config nor PIXI_WS_SERVER_SETTINGS names others."},
+    {"/config/pixi_ws_server.json", "The settings, where that file is not there."},
+    {0},
+};
+
+static const struct cli_row environment[] = {
+    {"PIXI_WS_SERVER_SETTINGS", "The settings, where --config does not name them."},
+    {"PIXI_WS_SERVER_...", "Each plain setting; config show names where a value came from."},
+    {0},
+};
+
+static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {0}};
+
+const struct cli_program cli_program = {
+    {"pixi-ws-server",
+     "[--config FILE] [--keys FILE] [--listen ADDR:PORT]...\n"
+     "[--tls-listen ADDR:PORT]... [--insecure] [--echo] [--log LEVEL]",
+     "the Pixi hub: topics, requests and history over WebSocket", run_options,
+     "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to come\n"
+     "back, closes with 1012 and ends with 0. SIGHUP reads the API keys and the certificate again;\n"
+     "who is connected stays, unless its key is gone.\n",
+     NULL, NULL},
+    commands,
+    exits,
+    files,
+    environment,
+    see_also,
+};
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && strcmp(argv[1], "key") == 0)
-        return cmd_key(argc - 2, argv + 2);
-    if (argc > 1 && strcmp(argv[1], "config") == 0)
-        return cmd_config(argc - 2, argv + 2);
-    if (argc > 1 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
-        print_help(stdout);
-        return 0;
-    }
-    if (argc > 1 && (strcmp(argv[1], "-V") == 0 || strcmp(argv[1], "--version") == 0)) {
-        printf("pixi-ws-server %s\n", PIXI_VERSION);
-        return 0;
-    }
-    if (argc > 1 && argv[1][0] != '-') {
-        fprintf(stderr, "pixi-ws-server: unknown command \"%s\"; see pixi-ws-server --help\n", argv[1]);
-        return 2;
-    }
-    return cmd_run(argc - 1, argv + 1);
+    const struct cli_command *command = argc > 1 ? cli_command_of(argv[1]) : NULL;
+
+    if (argc == 3 && strcmp(argv[1], "--print") == 0)
+        return cli_print(argv[2]);
+    if (command)
+        return command->run(NULL, argc - 1, argv + 1);
+    if (argc > 1 && argv[1][0] != '-')
+        return cli_unknown_command(argv[1]);
+    return cmd_run(argc, argv);
 }

@@ -1,5 +1,7 @@
 #include "verify/report.h"
 
+#include "base/wrap.h"
+
 #include <string.h>
 
 enum { COLUMNS = 80, INDENT = 8, ID = 16, TIME = 11 };
@@ -24,44 +26,9 @@ static void put_verdict(const struct pixi_verify_text *t, enum pixi_verify_verdi
     fprintf(t->out, "%s%-7s%s ", is_colored ? colors[v] : "", names[v], is_colored ? "\033[0m" : "");
 }
 
-/* Columns that len bytes of UTF-8 take, one for a character. */
-static int columns(const char *text, size_t len)
-{
-    int n = 0;
-
-    for (size_t i = 0; i < len; i++)
-        n += ((unsigned char)text[i] & 0xc0) != 0x80;
-    return n;
-}
-
-/* Text broken at spaces before column `limit`, from column `at` on; further lines are indented. Returns where it ends. */
-static int put_text(const struct pixi_verify_text *t, int at, int indent, int limit, const char *text)
-{
-    bool is_first = true;
-
-    while (*text) {
-        size_t len = strcspn(text, " ");
-        int width = columns(text, len);
-
-        if (!is_first && at + 1 + width > limit) {
-            fprintf(t->out, "\n%*s", indent, "");
-            at = indent;
-        } else if (!is_first) {
-            fputc(' ', t->out);
-            at++;
-        }
-        fwrite(text, 1, len, t->out);
-        at += width;
-        is_first = false;
-        text += len;
-        text += strspn(text, " ");
-    }
-    return at;
-}
-
 static void put_wrapped(const struct pixi_verify_text *t, int at, int indent, const char *text)
 {
-    put_text(t, at, indent, COLUMNS, text);
+    pixi_wrap(t->out, at, indent, COLUMNS, text);
     fputc('\n', t->out);
 }
 
@@ -103,7 +70,7 @@ static void put_passed(const struct pixi_verify_text *t, const struct pixi_verif
 
     put_verdict(t, r->verdict);
     fprintf(t->out, "%-*s", ID, r->id);
-    at = put_text(t, INDENT + ID, INDENT + ID, limit - 1, r->measured);
+    at = pixi_wrap(t->out, INDENT + ID, INDENT + ID, limit - 1, r->measured);
     fprintf(t->out, "%*s%8.1f ms\n", at < limit ? limit - at : 1, "", (double)r->us / 1000);
 }
 

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: rpc and proxy can be imported."""
+"""What the end-to-end tests share: rpc, proxy and pages can be imported."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("rpc", "proxy")
+pytest.register_assert_rewrite("rpc", "proxy", "pages")
 
 
 class Client:

@@ -16,6 +16,7 @@ import websockets
 
 import certs
 import peer
+import pages
 from rpc import Rpc
 
 KEY = "pk_of-nobody_in-particular"
@@ -269,6 +270,24 @@ def test_a_pin_holds_for_tls_1_2_sessions_too(secure, pki):
         assert proc.wait() == 6 and not p.heads, proc.err
 
 
+PAGES = {
+    "tls": ("expired", {}),
+    "tls-expired": ("expired", {}),
+    "tls-too-early": ("early", {}),
+    "tls-self-signed": ("itself", {}),
+    "tls-unknown-issuer": ("stranger", {}),
+    "tls-wrong-name": ("elsewhere", {}),
+    "tls-pin": ("server", {"pin_sha256": ["A" * 43 + "="]}),
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_pages_show_what_is_printed(root, tls_hub, secure, pki, name):
+    cert, how = PAGES[name]
+    s = tls_hub(getattr(pki, cert))
+    pages.holds(root, name, secure(s.tls_url, s.key, ca=pki.ca, **how).run("send", "a", "1").stderr)
+
+
 CLIENT_REFUSALS = {
     "missing": (None, "wants a client certificate"),
     "of another CA": ("stranger", "does not trust this side's certificate"),
@@ -277,7 +296,7 @@ CLIENT_REFUSALS = {
 
 
 @pytest.mark.parametrize("case", CLIENT_REFUSALS)
-def test_client_certificates_that_are_refused(tls_hub, secure, pki, case):
+def test_client_certificates_that_are_refused(root, tls_hub, secure, pki, case):
     """TLS 1.3 tells after the handshake: it is TLS that has failed all the same."""
     name, says = CLIENT_REFUSALS[case]
     s = tls_hub(pki.server, ca=pki.ca)
@@ -285,6 +304,8 @@ def test_client_certificates_that_are_refused(tls_hub, secure, pki, case):
     for args in (["send", "a", "1"], ["connect"]):
         code, layer, cause, fix = failure(pixi, *args)
         assert (code, layer) == (6, "tls") and says in cause and "tls.cert_file" in fix
+    if not name:
+        pages.holds(root, "tls-client-certificate", pixi.run("send", "a", "1").stderr)
     row = check(pixi, "tls")
     assert (row["exit"], row["layer"]) == (6, "tls") and says in row["cause"] and "tls.cert_file" in row["fix"]
 

@@ -16,13 +16,76 @@ def rows(markdown, columns):
     return [[cell.strip() for cell in row] for row in found if len(row) == columns]
 
 
-def test_every_error_has_its_row(read):
-    source = re.findall(r'^ *X\((\w+), (-\d+), "([^"]*)", "([^"]*)"\)', read("src/base/err.h"), re.M)
+KEY = re.compile(
+    r"(?:([Ee]xit code|[Cc]lose code) (\d+(?: to \d+)?)|(JSON-RPC|HTTP) (-?\d+)|`([A-Z0-9_]+)` \((-\d+)\))"
+)
+
+
+def keys(text):
+    """What a page answers to: ("exit code", "4"), ("JSON-RPC", "-32003"), ("NAME", "-5"), ..."""
+    found = (m.groups() for m in KEY.finditer(text))
+    return [(kind.lower(), code) if kind else (other or name, number or value) for kind, code, other, number, name, value in found]
+
+
+@pytest.fixture
+def error_pages(root):
+    """{name: (title, the paragraph with its codes on one line, what follows)}"""
+    out = {}
+    for file in sorted((root / "docs/errors").glob("*.md")):
+        title, paragraph, rest = file.read_text(encoding="utf-8").split("\n\n", 2)
+        assert title.startswith("# ") and "\n" not in title, file
+        out[file.stem] = (title[2:], paragraph.replace("\n", " "), rest)
+    return out
+
+
+@pytest.fixture
+def answered(error_pages):
+    every = [key for _, paragraph, _ in error_pages.values() for key in keys(paragraph)]
+    assert len(every) == len(set(every)), "two pages for one code"
+    return every
+
+
+def test_every_error_has_its_page(read, answered):
+    source = re.findall(r'^ *X\((\w+), (-\d+), "', read("src/base/err.h"), re.M)
     assert len(source) > 60
-    wanted = [[f"`{name}`", value, text, clause or "-"] for name, value, text, clause in source]
-    got = [row[:4] for row in rows(read("docs/errors.md"), 5) if row[0].startswith("`")]
-    assert got == wanted
-    assert all(len(row[4]) > 10 for row in rows(read("docs/errors.md"), 5)[2:])
+    assert {key for key in answered if key[0].isupper() and key[0] != "HTTP" and key[0] != "JSON-RPC"} == set(source)
+
+
+def codes_of(answered, kind):
+    return {int(code) for name, code in answered if name == kind and "to" not in code}
+
+
+def test_every_code_has_its_page(read, answered):
+    exits = {int(code) for code in re.findall(r"PIXI_EXIT_\w+ = (\d+)", read("src/base/exit.h"))}
+    assert codes_of(answered, "exit code") == exits
+    calls = {int(code) for code in re.findall(r"(-32\d{3})", read("src/proto/rpc/put.c"))}
+    assert codes_of(answered, "JSON-RPC") == calls
+    closes = {int(code) for code in re.findall(r"PIXI_WS_CLOSE_\w+ = (\d+)", read("src/proto/ws/close.h"))}
+    assert codes_of(answered, "close code") == closes | {1010, 1014, 1015}  # the registry has these as well
+    statuses = {int(s) for s in re.findall(r"^    \{(\d{3}), PIXI_EXIT", read("src/client/failure.c"), re.M)}
+    assert len(statuses) > 8 and statuses <= codes_of(answered, "HTTP")
+    assert {code for _, code in answered if "to" in code} == {"129 to 192", "3001 to 3999", "4000 to 4999"}
+
+
+def test_every_error_page_tells_what_to_do(error_pages):
+    """Short, its own words, and of one form."""
+    for name, (title, paragraph, rest) in error_pages.items():
+        assert not title.endswith(".") and paragraph.endswith("."), name
+        assert re.findall(r"^## (.*)$", rest, re.M) in (
+            [], ["What to do"], ["How it looks", "What to do"]
+        ), name
+        assert 150 < len(rest) < 2500, name
+    firsts = [rest.split("\n\n")[0] for _, _, rest in error_pages.values()]
+    assert len(set(firsts)) == len(firsts)
+
+
+def test_the_index_of_errors_is_complete(read, error_pages):
+    index = [row for row in rows(read("docs/errors.md"), 3) if row[0].startswith("[")]
+    wanted = {
+        (f"[{name}](errors/{name}.md)", title, paragraph.rstrip(".").replace("](", "](errors/"))
+        for name, (title, paragraph, _) in error_pages.items()
+    }
+    assert {tuple(row) for row in index} == wanted and len(index) == len(wanted)
 
 
 def test_every_exit_code_has_its_row(read):
@@ -71,8 +134,7 @@ def test_every_command_and_option_of_the_client(read, run):
     client = page[page.index("## pixi-ws-client") : page.index("## pixi-ws-server")]
     told = run(["pixi-ws-client", "--help"]).stdout
     commands = re.findall(r"^  (\w+) +\S", told[: told.index("--settings FILE  ")], re.M)
-    source = re.findall(r'^    \{"(\w+)", "', read("apps/pixi-ws-client/main.c"), re.M)
-    assert commands == source and {"verify", "send", "request", "listen", "connect", "config"} <= set(commands)
+    assert {"verify", "send", "request", "listen", "connect", "config", "explain"} <= set(commands)
     assert re.findall(r"^### (\w+)$", client, re.M) == commands
     assert listed_options(section(client, "## pixi-ws-client")) == [written(*o) for o in told_options(told)]
     for name in commands:
@@ -85,16 +147,14 @@ def test_every_command_and_option_of_the_client(read, run):
 
 
 def test_every_command_and_option_of_the_server(read, run):
-    """Its help is text, so names are compared."""
     page = read("docs/commands.md")
     server = page[page.index("## pixi-ws-server") :]
     for words, heading in (([], "## pixi-ws-server"), (["key"], "### key"), (["config"], "### config")):
         told = run(["pixi-ws-server", *words, "--help"]).stdout
         part = section(server, heading)
-        if not words:  # the usage of the other commands stands there, too
-            told = re.sub(r"^ +pixi-ws-server (key|config) .*$", "", told, flags=re.M)
-        listed = set(re.findall(r"--[a-z-]+", " ".join(row[0] for row in rows(part, 2))))
-        assert listed - {"--help", "--version"} == set(re.findall(r"--[a-z-]+", told)) - {"--help", "--version"}
+        assert listed_options(part) == [written(*option) for option in told_options(told)], words
+        for line in re.findall(r"^  (pixi-ws-server .*)$", told, re.M):  # the examples
+            assert line in part, line
 
 
 def pages(root):
