@@ -4,8 +4,8 @@
 
 #include "base/cur.h"
 
-/* pixi_near_distance -- how many letters must be put in, taken out or exchanged; case, '_' and '-' count for nothing, and
- * only the first 40 letters count. */
+/* pixi_near_distance -- how many letters must be put in, taken out, exchanged, or swapped with the next one ("sned"); case,
+ * '_' and '-' count for nothing, and only the first 40 letters count. */
 size_t pixi_near_distance(struct pixi_cur a, struct pixi_cur b);
 
 /* pixi_near_enough -- is that distance small enough for candidate to have been meant? */
