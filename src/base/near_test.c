@@ -18,7 +18,7 @@ static void how_far(void **state)
                 {"sendd", "send", 1},
                 {"semd", "send", 1},
                 {"", "send", 4},
-                {"dnes", "send", 4},
+                {"dnes", "send", 3},
                 {"SEND", "send", 0},
                 {"connect-ms", "connect_ms", 0},
                 {"esnd", "send", 1},
