@@ -91,7 +91,7 @@ void cli_print_bash(FILE *out)
             "# shellcheck shell=bash disable=SC2207\n\n"
             "_pixi_ws_paths() {\n"
             "    compopt -o filenames 2>/dev/null\n"
-            "    COMPREPLY=($(compgen \"$1\" -- \"$2\"))\n"
+            "    mapfile -t COMPREPLY < <(compgen \"$1\" -- \"$2\")\n"
             "}\n\n",
             cli_program.self.name);
     put_function(out);

@@ -37,30 +37,35 @@ static bool is_literal(const char *line)
     return strncmp(line, "  ", 2) == 0;
 }
 
-/* The same text that --help prints: indented lines stand as they are. */
-static void put_details(FILE *out, const char *text)
+enum part { START, TEXT, LITERAL, GAP };
+
+/* From one part of a text to another: GAP is an empty line. */
+static void turn(FILE *out, enum part from, enum part to)
 {
-    bool is_inside = false;
+    if (from == LITERAL && to != LITERAL)
+        fputs(".fi\n.RE\n", out);
+    if (to == TEXT && (from == GAP || from == LITERAL))
+        fputs(".PP\n", out);
+    if (to == LITERAL && from != LITERAL)
+        fputs(from == START ? ".RS 4\n.nf\n" : ".PP\n.RS 4\n.nf\n", out);
+}
 
-    fputs(".PP\n", out);
+/* The same text that --help prints: indented lines stand as they are. */
+static void put_details(FILE *out, const char *text, enum part part)
+{
     while (*text) {
-        size_t len = strcspn(text, "\n");
+        size_t len = strcspn(text, "\n"), lead = is_literal(text) ? 2 : 0;
+        enum part next = !len ? GAP : lead ? LITERAL : TEXT;
 
-        if (is_literal(text) != is_inside) {
-            is_inside = !is_inside;
-            fputs(is_inside ? ".nf\n" : ".fi\n", out);
-        }
-        if (len)
-            put(out, text + (is_inside ? 2 : 0), len - (is_inside ? 2 : 0), true);
-        if (len)
+        turn(out, part, next);
+        if (len) {
+            put(out, text + lead, len - lead, true);
             fputc('\n', out);
+        }
+        part = next;
         text += len + (text[len] == '\n');
-        if (!len && *text)
-            fputs(is_inside || is_literal(text) ? ".fi\n.PP\n" : ".PP\n", out);
-        is_inside = len ? is_inside : false;
     }
-    if (is_inside)
-        fputs(".fi\n", out);
+    turn(out, part, START);
 }
 
 static void put_option(FILE *out, const struct cli_option *o)
@@ -117,7 +122,7 @@ static void put_command(FILE *out, const struct cli_command *c)
     fputs(".\n", out);
     put_options(out, c);
     if (c->details)
-        put_details(out, c->details);
+        put_details(out, c->details, GAP);
 }
 
 static void put_rows(FILE *out, const char *heading, const struct cli_row *rows)
@@ -161,7 +166,7 @@ void cli_print_man(FILE *out)
     put_options(out, self);
     if (self->details) {
         fputs(".SH DESCRIPTION\n", out);
-        put_details(out, self->details);
+        put_details(out, self->details, START);
     }
     fputs(".SH COMMANDS\n", out);
     for (const struct cli_command *c = cli_program.commands; c->name; c++)
