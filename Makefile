@@ -130,7 +130,7 @@ verify: all
 	@tools/verify
 
 test: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests
 	@tools/run-tests $(UNIT)
 
 test-unit: deps-test

@@ -74,3 +74,24 @@ uninstall:
 	rm -f $(DESTLIB)/libpixiws.so $(DESTLIB)/libpixiws.so.$(LIBVERSION) $(DESTLIB)/libpixiws.so.$(VERSION) $(DESTLIB)/libpixiws.a
 	rm -f $(DESTLIB)/pkgconfig/pixiws.pc
 	-rmdir $(DEST)/include/pixiws
+
+# --- tests -------------------------------------------------------------------------------------------------------
+
+# Programs that speak to the library as any other program does, with each flavour of it.
+LIBTESTS := answers threads
+define libtest
+$(B)/$(1)/test/library/%: tests/library/%.c $(B)/$(1)/libpixi-client.a $(LIBHEADERS)
+	@mkdir -p $$(@D)
+	@echo '  TEST  $$@'
+	@$$(CC) $$(WARN) -D_GNU_SOURCE -Iinclude $$(CFLAGS) $$(FLAGS_$(1)) -o $$@ $$< $(B)/$(1)/libpixi-client.a $$(LDLIBS) -pthread
+
+$(B)/$(1)/libpixi-client.a: $(LIBSRC:%.c=$(B)/$(1)/obj/%.o)
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@echo '  AR    $$@'
+	@ar rcs $$@ $$^
+endef
+$(eval $(call libtest,san))
+$(eval $(call libtest,tsan))
+.PHONY: library-tests
+library-tests: $(LIBTESTS:%=$(B)/san/test/library/%) $(B)/tsan/test/library/threads

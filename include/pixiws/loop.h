@@ -37,8 +37,8 @@ struct pixi_callbacks {
                             const struct pixi_error *e);
 };
 
-/* pixi_client_set_callbacks -- copies them; ctx is handed to each. Before pixi_client_start or from a callback. With
- * on_message set, messages go there when pixi_client_process is called, else they wait for pixi_client_recv. */
+/* pixi_client_set_callbacks -- copies them; ctx is handed to each. Before pixi_client_start or from a callback. What
+ * there is no callback for waits for pixi_client_recv: messages, losses, subscriptions that ended. */
 PIXI_API void pixi_client_set_callbacks(struct pixi_client *c, const struct pixi_callbacks *callbacks,
                                         void *ctx);
 

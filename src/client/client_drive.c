@@ -160,17 +160,13 @@ static void tell(struct pixi_client *c, const struct pixi_callbacks *call, struc
 
     switch (e->kind) {
     case PIXI_CLIENT_EVENT_MESSAGE: call->on_message(c, c->ctx, e->message); break;
-    case PIXI_CLIENT_EVENT_CONNECT:
+    case PIXI_CLIENT_EVENT_CONNECT: /* the callback may have been taken away since */
         if (call->on_connect)
             call->on_connect(c, c->ctx, e->flags, e->error.rc, &e->error);
         break;
-    case PIXI_CLIENT_EVENT_LOST:
-        if (call->on_close)
-            call->on_close(c, c->ctx, e->error.rc, &e->error);
-        break;
+    case PIXI_CLIENT_EVENT_LOST: call->on_close(c, c->ctx, e->error.rc, &e->error); break;
     case PIXI_CLIENT_EVENT_UNSUBSCRIBED:
-        if (call->on_unsubscribed)
-            call->on_unsubscribed(c, c->ctx, e->filter, e->error.rc, &e->error);
+        call->on_unsubscribed(c, c->ctx, e->filter, e->error.rc, &e->error);
         break;
     case PIXI_CLIENT_EVENT_DONE:
         if (op->is_request)

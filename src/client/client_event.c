@@ -29,11 +29,14 @@ static void append(struct pixi_client *c, struct pixi_client_event *e)
 /* recv takes what it can answer; process takes what there is a callback for. */
 static bool is_wanted(const struct pixi_client *c, const struct pixi_client_event *e, bool is_for_recv)
 {
-    if (e->kind == PIXI_CLIENT_EVENT_DONE)
-        return !is_for_recv;
-    if (e->kind == PIXI_CLIENT_EVENT_CONNECT)
-        return !is_for_recv;
-    return is_for_recv || c->callbacks.on_message || e->kind != PIXI_CLIENT_EVENT_MESSAGE;
+    switch (e->kind) {
+    case PIXI_CLIENT_EVENT_MESSAGE: return is_for_recv || c->callbacks.on_message;
+    case PIXI_CLIENT_EVENT_LOST: return is_for_recv || c->callbacks.on_close;
+    case PIXI_CLIENT_EVENT_UNSUBSCRIBED: return is_for_recv || c->callbacks.on_unsubscribed;
+    case PIXI_CLIENT_EVENT_CONNECT:
+    case PIXI_CLIENT_EVENT_DONE: return !is_for_recv;
+    }
+    return false;
 }
 
 struct pixi_client_event *pixi_client_find_event(const struct pixi_client *c, bool is_for_recv)

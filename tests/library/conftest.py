@@ -1,0 +1,15 @@
+"""What the tests of the library share: scripted and answers can be imported, and the cutting proxy of tests/e2e."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "e2e")]
+pytest.register_assert_rewrite("scripted")
+
+
+@pytest.fixture(scope="session")
+def test_dir(bin_dir):
+    """Where the test programs of this flavour are: built by make."""
+    return bin_dir.parent / "test/library"
