@@ -52,6 +52,9 @@ static inline struct session *session_of(struct pixi_uplink *c)
     return c->ctx;
 }
 
+/* note_key_log -- says what --key-log does to this connection. */
+void note_key_log(const char *file, const struct pixi_settings *s);
+
 void print_failure(const struct app *app, const struct pixi_failure *f);
 /* note -- a line for people on standard error: "pixi-ws-client: …". */
 void note(const char *format, ...) __attribute__((format(printf, 1, 2)));

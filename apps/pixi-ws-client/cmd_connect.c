@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { PROTOCOL, BINARY, NO_KEY, WAIT };
+enum { PROTOCOL, BINARY, NO_KEY, WAIT, KEY_LOG };
 
 enum { WAIT_MS = 500 }; /* unless --wait says otherwise; on a terminal not at all */
 
@@ -26,7 +26,7 @@ struct connect {
     struct pixi_signals signals;
     struct lines lines;
     struct pixi_buf authorization;
-    const char *protocol;
+    const char *protocol, *key_log;
     bool is_binary, is_over, is_dialled, was_interrupted;
     int exit_code;
 };
@@ -246,6 +246,8 @@ static int read_options(struct connect *c, int argc, char **argv)
             c->is_binary = true;
         else if (option == NO_KEY)
             c->app->wants_no_key = true;
+        else if (option == KEY_LOG)
+            c->key_log = value;
         else if (!read_seconds("--wait", value, &c->wait_ms))
             return PIXI_EXIT_USAGE;
     }
@@ -263,10 +265,12 @@ static int take_key(struct connect *c)
 
     c->settings.endpoint_count = 1; /* no choosing here */
     if (pixi_uplink_check(&c->settings, &f) != PIXI_OK ||
-        pixi_uplink_trust(&c->settings, NULL, &c->tls, &f) != PIXI_OK) {
+        pixi_uplink_trust(&c->settings, c->key_log, &c->tls, &f) != PIXI_OK) {
         print_failure(c->app, &f);
         return f.exit_code;
     }
+    if (c->key_log)
+        note_key_log(c->key_log, &c->settings);
     c->authorization = pixi_buf_init(PIXI_SETTINGS_KEY_MAX + 16);
     if (c->settings.key)
         pixi_buf_putf(&c->authorization, "Bearer %s", c->settings.key);

@@ -4,7 +4,7 @@
 
 #include <signal.h>
 
-enum { QUICK, LIST };
+enum { QUICK, LIST, KEY_LOG };
 
 static volatile sig_atomic_t was_stopped;
 
@@ -43,7 +43,7 @@ static int run(const struct app *app, const struct pixi_verify_settings *set)
     return was_stopped ? 128 + (int)was_stopped : rc == PIXI_OK ? summary.exit_code : PIXI_EXIT_INTERNAL;
 }
 
-static int read_options(struct app *app, int argc, char **argv, bool *is_quick)
+static int read_options(struct app *app, int argc, char **argv, struct pixi_verify_settings *set)
 {
     const struct cli_command *command = cli_command_of("verify");
     const char *value;
@@ -56,7 +56,10 @@ static int read_options(struct app *app, int argc, char **argv, bool *is_quick)
             print_list();
             return -1;
         }
-        *is_quick = true;
+        if (option == KEY_LOG)
+            set->tls.key_log_file = value;
+        else
+            set->quick = true;
     }
     if (argc - index > 1)
         return cli_usage_error(command, "expected at most one URL");
@@ -80,7 +83,7 @@ int cmd_verify(struct app *app, int argc, char **argv)
     struct sigaction stop = {.sa_handler = on_stop};
     struct pixi_verify_settings set = {.stop = &was_stopped};
     struct pixi_settings s;
-    int exit_code = read_options(app, argc, argv, &set.quick);
+    int exit_code = read_options(app, argc, argv, &set);
 
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
@@ -100,6 +103,8 @@ int cmd_verify(struct app *app, int argc, char **argv)
     set.allow_plaintext = s.allow_plaintext;
     set.proxy = s.proxies[0];
     take_tls(&s, &set);
+    if (set.tls.key_log_file)
+        note_key_log(set.tls.key_log_file, &s);
     set.connect_ms = (uint32_t)s.timeouts.connect_ms;
     set.tls_ms = (uint32_t)s.timeouts.tls_ms;
     set.upgrade_ms = (uint32_t)s.timeouts.upgrade_ms;

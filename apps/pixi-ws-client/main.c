@@ -42,12 +42,14 @@ static const struct cli_option connect_options[] = {
     {"binary", 'b', NULL, "send binary messages; print such as they are", NULL},
     {"no-key", 0, NULL, "send no API key", NULL},
     {"wait", 'w', "SECONDS", "after the input's end, close when so long nothing came (0.5)", NULL},
+    {"key-log", 0, "FILE", "append the TLS secrets, so that Wireshark can read along", NULL},
     {0},
 };
 
 static const struct cli_option verify_options[] = {
     {"quick", 'q', NULL, "stop after ping; send nothing invalid", NULL},
     {"list", 0, NULL, "list the checks and end", NULL},
+    {"key-log", 0, "FILE", "append the TLS secrets, so that Wireshark can read along", NULL},
     {0},
 };
 

@@ -93,6 +93,17 @@ int load_settings(struct app *app, struct pixi_settings *s)
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? PIXI_EXIT_SETTINGS : PIXI_EXIT_INTERNAL;
 }
 
+void note_key_log(const char *file, const struct pixi_settings *s)
+{
+    if (s->endpoints[0].is_tls)
+        note("warning: %s gets this connection's TLS secrets; with them all that is sent, the API key too, "
+             "can "
+             "be read from a capture: delete it afterwards",
+             file);
+    else
+        note("--key-log: ws:// has no TLS, nothing is written to %s", file);
+}
+
 static void on_signal(struct pixi_signals *signals, int signal)
 {
     struct session *s = (struct session *)((char *)signals - offsetof(struct session, signals));

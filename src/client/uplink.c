@@ -550,7 +550,9 @@ int pixi_uplink_trust(const struct pixi_settings *s, const char *key_log_file, s
             .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings", .is_final = true};
         snprintf(f->cause, sizeof f->cause, "%.*s", (int)problem.len,
                  problem.len ? (const char *)problem.bytes : "");
-        snprintf(f->fix, sizeof f->fix, "correct \"tls\" in the settings, or the file that it names");
+        snprintf(f->fix, sizeof f->fix, "%s",
+                 rc == PIXI_E_SYS ? "give --key-log a file that you may write, not a link"
+                                  : "correct \"tls\" in the settings, or the file that it names");
     }
     pixi_buf_clear(&problem);
     return rc;

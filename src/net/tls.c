@@ -146,8 +146,8 @@ static int open_key_log(struct pixi_tls_context *c, const char *file, struct pix
         return PIXI_OK;
     c->key_log_fd = open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (c->key_log_fd < 0 || fchmod(c->key_log_fd, 0600) != 0) {
-        pixi_buf_putf(problem, "tls: key log %s: %s", file, strerror(errno));
-        return PIXI_E_SETTINGS;
+        pixi_buf_putf(problem, "the key log %s cannot be written: %s", file, strerror(errno));
+        return PIXI_E_SYS;
     }
     SSL_CTX_set_keylog_callback(c->ssl, write_key_log);
     return PIXI_OK;
@@ -437,10 +437,25 @@ const char *pixi_tls_fix(const struct pixi_tls *t)
     return t->words.fix;
 }
 
+/* The chain as it was proved, else as it came: of a resumed session there is only the first certificate. */
+static void take_chain(const struct pixi_tls *t, X509 *own, struct pixi_tls_info *out)
+{
+    STACK_OF(X509) *chain = SSL_get0_verified_chain(t->ssl);
+
+    if (!chain)
+        chain = SSL_get_peer_cert_chain(t->ssl);
+    out->chain_len = chain ? (unsigned)sk_X509_num(chain) : 1;
+    for (unsigned i = 0; i < out->chain_len && i < PIXI_TLS_CHAIN; i++) {
+        const X509 *cert = chain ? sk_X509_value(chain, (int)i) : own;
+
+        pixi_tls_words_name(out->chain[i].subject, sizeof out->chain[i].subject, X509_get_subject_name(cert));
+        pixi_tls_words_name(out->chain[i].issuer, sizeof out->chain[i].issuer, X509_get_issuer_name(cert));
+    }
+}
+
 void pixi_tls_info(const struct pixi_tls *t, struct pixi_tls_info *out)
 {
     X509 *cert = SSL_get0_peer_certificate(t->ssl);
-    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(t->ssl);
     int days = 0, seconds = 0;
 
     *out = (struct pixi_tls_info){.version = SSL_get_version(t->ssl),
@@ -448,9 +463,8 @@ void pixi_tls_info(const struct pixi_tls *t, struct pixi_tls_info *out)
                                   .is_resumed = SSL_session_reused(t->ssl) == 1};
     if (!cert)
         return;
-    pixi_tls_words_name(out->subject, sizeof out->subject, X509_get_subject_name(cert));
-    pixi_tls_words_name(out->issuer, sizeof out->issuer, X509_get_issuer_name(cert));
+    take_chain(t, cert, out);
+    pixi_tls_words_date(out->not_after, sizeof out->not_after, X509_get0_notAfter(cert));
     if (ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert)) == 1)
         out->days_left = days;
-    out->chain_len = chain ? (unsigned)sk_X509_num(chain) : 1;
 }

@@ -10,7 +10,7 @@
 
 enum pixi_tls_version { PIXI_TLS_1_2, PIXI_TLS_1_3 };
 
-enum { PIXI_TLS_PINS = 8, PIXI_TLS_PIN = 32, PIXI_TLS_TEXT = 512 };
+enum { PIXI_TLS_PINS = 8, PIXI_TLS_PIN = 32, PIXI_TLS_TEXT = 512, PIXI_TLS_CHAIN = 6 };
 
 /* Everything borrowed for the call. Files are PEM; NULL: none. */
 struct pixi_tls_options {
@@ -26,7 +26,8 @@ struct pixi_tls_options {
 struct pixi_tls_context;
 
 /* pixi_tls_context_new -- problem gets one line on an error.
- *   PIXI_OK (free with pixi_tls_context_free) | PIXI_E_SETTINGS (a file: which, why) | PIXI_E_NOMEM */
+ *   PIXI_OK (free with pixi_tls_context_free) | PIXI_E_SETTINGS (a file: which, why) | PIXI_E_NOMEM
+ *   PIXI_E_SYS: the key log cannot be written */
 int pixi_tls_context_new(const struct pixi_tls_options *o, struct pixi_tls_context **out,
                          struct pixi_buf *problem);
 
@@ -82,9 +83,12 @@ const char *pixi_tls_fix(const struct pixi_tls *t);
 struct pixi_tls_info {
     const char *version, *cipher; /* "TLSv1.3", "TLS_AES_256_GCM_SHA384". Static */
     bool is_resumed;
-    char subject[128], issuer[128]; /* of the peer's certificate; "" if it sent none */
-    int64_t days_left;              /* until that expires */
-    unsigned chain_len;             /* certificates, the peer's own included */
+    unsigned chain_len; /* certificates, the peer's own included; 0: it showed none */
+    struct {
+        char subject[128], issuer[128];
+    } chain[PIXI_TLS_CHAIN]; /* the first of them, its own in front */
+    char not_after[32];      /* "2027-02-28": when its own expires */
+    int64_t days_left;       /* until then */
 };
 void pixi_tls_info(const struct pixi_tls *t, struct pixi_tls_info *out);
 

@@ -24,7 +24,7 @@ const char *pixi_tls_words_reason(void)
     return text ? text : "unknown reason";
 }
 
-static void put_date(char *out, size_t len, const ASN1_TIME *t)
+void pixi_tls_words_date(char *out, size_t len, const ASN1_TIME *t)
 {
     struct tm tm;
 
@@ -107,7 +107,7 @@ static void say_expired(char out[PIXI_TLS_TEXT], const X509 *cert, bool is_own)
 {
     char date[32], name[200];
 
-    put_date(date, sizeof date, X509_get0_notAfter(cert));
+    pixi_tls_words_date(date, sizeof date, X509_get0_notAfter(cert));
     pixi_tls_words_name(name, sizeof name, X509_get_subject_name(cert));
     if (is_own)
         snprintf(out, PIXI_TLS_TEXT, "the certificate expired on %s", date);
@@ -128,7 +128,7 @@ void pixi_tls_words_verdict(struct pixi_tls_words *out, X509_STORE_CTX *chain, c
     switch (cert ? row->which : OTHERWISE) {
     case EXPIRED: say_expired(out->problem, cert, X509_STORE_CTX_get_error_depth(chain) == 0); break;
     case TOO_EARLY:
-        put_date(text, sizeof text, X509_get0_notBefore(cert));
+        pixi_tls_words_date(text, sizeof text, X509_get0_notBefore(cert));
         snprintf(out->problem, PIXI_TLS_TEXT, "the certificate is not valid before %s", text);
         break;
     case SELF_SIGNED:

@@ -27,4 +27,7 @@ const char *pixi_tls_words_reason(void);
 /* pixi_tls_words_name -- a name as RFC 2253 writes it, without control characters, cut to len bytes with its NUL. */
 void pixi_tls_words_name(char *out, size_t len, const X509_NAME *name);
 
+/* pixi_tls_words_date -- "2027-02-28". */
+void pixi_tls_words_date(char *out, size_t len, const ASN1_TIME *t);
+
 #endif

@@ -43,6 +43,15 @@ void pixi_check_fail(struct pixi_verify *v, int exit_code, const char *clause, c
     va_end(args);
 }
 
+void pixi_check_warn(struct pixi_verify *v, const char *warning, ...)
+{
+    va_list args;
+
+    va_start(args, warning);
+    vsnprintf(v->r->warning, sizeof v->r->warning, warning, args);
+    va_end(args);
+}
+
 void pixi_check_fix(struct pixi_verify *v, const char *fix, ...)
 {
     va_list args;

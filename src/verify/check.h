@@ -46,8 +46,9 @@ struct pixi_verify {
     struct pixi_verify_settings s; /* defaults filled in */
     struct pixi_vurl url;
     struct pixi_wires wires;
-    struct pixi_tls_context *tls; /* owned; NULL: ws:// */
-    unsigned facts;               /* PIXI_FACT_* */
+    struct pixi_tls_context *tls;  /* owned; NULL: ws:// */
+    struct pixi_tls_info tls_info; /* of the first connection */
+    unsigned facts;                /* PIXI_FACT_* */
     const struct pixi_verify_row *row;
     struct pixi_verify_result *r; /* of the row that runs */
 };
@@ -57,6 +58,8 @@ void pixi_check_pass(struct pixi_verify *v, const char *measured, ...) __attribu
 void pixi_check_skip(struct pixi_verify *v, const char *reason, ...) __attribute__((format(printf, 2, 3)));
 void pixi_check_fail(struct pixi_verify *v, int exit_code, const char *clause, const char *cause, ...)
     __attribute__((format(printf, 4, 5)));
+/* After a pass: what will fail one day, and what to do about it. */
+void pixi_check_warn(struct pixi_verify *v, const char *warning, ...) __attribute__((format(printf, 2, 3)));
 /* After a failure: what to do about it. Every failure has one. */
 void pixi_check_fix(struct pixi_verify *v, const char *fix, ...) __attribute__((format(printf, 2, 3)));
 

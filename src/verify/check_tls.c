@@ -8,12 +8,15 @@ enum {
     SHORT_OF_DAYS = 14, /* fewer than these: it is time to renew */
 };
 
-static void blame_settings(struct pixi_verify *v, const struct pixi_buf *problem)
+static void blame_settings(struct pixi_verify *v, int rc, const struct pixi_buf *problem)
 {
     v->r->layer = "settings";
     pixi_check_fail(v, PIXI_EXIT_SETTINGS, "", "%.*s", (int)problem->len,
                     problem->len ? (const char *)problem->bytes : "");
-    pixi_check_fix(v, "correct \"tls\" in %s, or the file that it names", pixi_check_settings_name(v));
+    if (rc == PIXI_E_SYS)
+        pixi_check_fix(v, "give --key-log a file that you may write, not a link");
+    else
+        pixi_check_fix(v, "correct \"tls\" in %s, or the file that it names", pixi_check_settings_name(v));
 }
 
 /* From here on every connection is secured. */
@@ -30,7 +33,7 @@ static bool set_up(struct pixi_verify *v)
         if (!v->s.tls_for.name)
             v->wires.tls.peer.name = v->url.host;
     } else {
-        blame_settings(v, &problem);
+        blame_settings(v, rc, &problem);
     }
     pixi_buf_clear(&problem);
     return rc == PIXI_OK;
@@ -67,18 +70,41 @@ static void put_cipher(char *out, size_t len, const char *name)
     snprintf(out, len, "%.*s", (int)(end ? end - from : (ptrdiff_t)strlen(from)), from);
 }
 
+/* "CN=pixi.example by CN=an issuer by CN=its issuer" */
+static void put_chain(const struct pixi_verify *v, char out[PIXI_VERIFY_TEXT])
+{
+    const struct pixi_tls_info *info = &v->tls_info;
+    size_t len = 0;
+
+    out[0] = 0;
+    for (unsigned i = 0; i < info->chain_len && i < PIXI_TLS_CHAIN && len < PIXI_VERIFY_TEXT; i++) {
+        char subject[PIXI_SHOWN], issuer[PIXI_SHOWN];
+
+        pixi_check_show(v, pixi_cur_str(info->chain[i].subject), subject);
+        pixi_check_show(v, pixi_cur_str(info->chain[i].issuer), issuer);
+        if (i == 0)
+            len += (size_t)snprintf(out, PIXI_VERIFY_TEXT, "%s", subject);
+        if (len < PIXI_VERIFY_TEXT && strcmp(subject, issuer) != 0)
+            len += (size_t)snprintf(out + len, PIXI_VERIFY_TEXT - len, " by %s", issuer);
+    }
+}
+
 static void pass(struct pixi_verify *v, const struct pixi_wire *w)
 {
-    struct pixi_tls_info info;
-    char cipher[64], issuer[PIXI_SHOWN];
+    const struct pixi_tls_info *info = &v->tls_info;
+    char cipher[64], chain[PIXI_VERIFY_TEXT];
+    long long days;
 
-    pixi_tls_info(w->tcp.tls, &info);
-    put_cipher(cipher, sizeof cipher, info.cipher);
-    pixi_check_pass(v, "%s, %s, %u certificate%s, issuer %s, %lld day%s left%s", info.version, cipher,
-                    info.chain_len, info.chain_len == 1 ? "" : "s",
-                    pixi_check_show(v, pixi_cur_str(info.issuer), issuer), (long long)info.days_left,
-                    info.days_left == 1 ? "" : "s",
-                    info.days_left < SHORT_OF_DAYS ? ": RENEW the certificate soon" : "");
+    pixi_tls_info(w->tcp.tls, &v->tls_info);
+    v->r->tls = info;
+    days = (long long)info->days_left;
+    put_cipher(cipher, sizeof cipher, info->cipher);
+    put_chain(v, chain);
+    pixi_check_pass(v, "%s, %s, %.400s, %lld day%s left", info->version, cipher, chain, days,
+                    days == 1 ? "" : "s");
+    if (days < SHORT_OF_DAYS)
+        pixi_check_warn(v, "the certificate expires on %s, in %lld day%s: renew it on the server",
+                        info->not_after, days, days == 1 ? "" : "s");
 }
 
 void pixi_check_tls(struct pixi_verify *v)

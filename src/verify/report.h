@@ -21,9 +21,10 @@ struct pixi_verify_text {
 void pixi_verify_text_init(struct pixi_verify_text *t, FILE *out, enum pixi_verify_color color);
 
 /* One object and a line break, written at the end:
- * {"url", "verdict": "verified" | "not verified", "exit", "passed", "failed", "skipped", "stopped", "ms",
+ * {"url", "verdict": "verified" | "not verified", "exit", "passed", "failed", "skipped", "warnings", "stopped", "ms",
  *  "checks": [{"id", "layer", "title", "verdict": "ok" | "failed" | "skipped", "ms", "measured"?,
- *              "cause"?, "fix"?, "clause"?, "exit"?, "reason"?}]} */
+ *              "cause"?, "fix"?, "clause"?, "exit"?, "reason"?, "warning"?,
+ *              "tls"?: {"version", "cipher", "chain": [{"subject", "issuer"}], "not_after", "days_left"}}]} */
 struct pixi_verify_json {
     struct pixi_verify_report report;
     FILE *out;       /* borrowed */

@@ -38,6 +38,26 @@ static void put_ms(struct pixi_json_out *w, uint64_t us)
     pixi_json_milli(w, us);
 }
 
+static void put_tls(struct pixi_json_out *w, const struct pixi_tls_info *info)
+{
+    pixi_json_name(w, "tls");
+    pixi_json_open_object(w);
+    put_text(w, "version", info->version);
+    put_text(w, "cipher", info->cipher);
+    pixi_json_name(w, "chain");
+    pixi_json_open_array(w);
+    for (unsigned i = 0; i < info->chain_len && i < PIXI_TLS_CHAIN; i++) {
+        pixi_json_open_object(w);
+        put_text(w, "subject", info->chain[i].subject);
+        put_text(w, "issuer", info->chain[i].issuer);
+        pixi_json_close_object(w);
+    }
+    pixi_json_close_array(w);
+    put_text(w, "not_after", info->not_after);
+    put_number(w, "days_left", info->days_left > 0 ? (uint64_t)info->days_left : 0);
+    pixi_json_close_object(w);
+}
+
 static void on_result(struct pixi_verify_report *report, const struct pixi_verify_result *r)
 {
     static const char *const names[] = {"ok", "failed", "skipped"};
@@ -56,6 +76,9 @@ static void on_result(struct pixi_verify_report *report, const struct pixi_verif
     if (r->verdict == PIXI_VERIFY_FAILED)
         put_number(w, "exit", (uint64_t)r->exit_code);
     put_text(w, "reason", r->reason);
+    put_text(w, "warning", r->warning);
+    if (r->tls)
+        put_tls(w, r->tls);
     pixi_json_close_object(w);
 }
 
@@ -75,6 +98,7 @@ static void on_end(struct pixi_verify_report *report, const struct pixi_verify_s
     put_number(&w, "passed", s->passed);
     put_number(&w, "failed", s->failed);
     put_number(&w, "skipped", s->skipped);
+    put_number(&w, "warnings", s->warnings);
     pixi_json_name(&w, "stopped");
     pixi_json_bool(&w, s->is_stopped);
     put_ms(&w, s->us);

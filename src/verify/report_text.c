@@ -72,6 +72,7 @@ static void put_passed(const struct pixi_verify_text *t, const struct pixi_verif
     fprintf(t->out, "%-*s", ID, r->id);
     at = pixi_wrap(t->out, INDENT + ID, INDENT + ID, limit - 1, r->measured);
     fprintf(t->out, "%*s%8.1f ms\n", at < limit ? limit - at : 1, "", (double)r->us / 1000);
+    put_labelled(t, "warn:", r->warning);
 }
 
 static void put_failed(const struct pixi_verify_text *t, const struct pixi_verify_result *r)
@@ -104,12 +105,15 @@ static void on_end(struct pixi_verify_report *report, const struct pixi_verify_s
 {
     struct pixi_verify_text *t = of(report);
     bool is_good = s->exit_code == 0, is_colored = t->color == PIXI_VERIFY_COLOR;
+    char warnings[32] = "";
 
     put_skipped(t);
-    fprintf(t->out, "%s%s%s: %u ok, %u failed, %u skipped in %.2f s%s\n",
+    if (s->warnings)
+        snprintf(warnings, sizeof warnings, ", %u warning%s", s->warnings, s->warnings == 1 ? "" : "s");
+    fprintf(t->out, "%s%s%s: %u ok, %u failed, %u skipped%s in %.2f s%s\n",
             is_colored ? colors[is_good ? PIXI_VERIFY_PASSED : PIXI_VERIFY_FAILED] : "",
             is_good ? "verified" : "NOT verified", is_colored ? "\033[0m" : "", s->passed, s->failed,
-            s->skipped, (double)s->us / 1e6, s->is_stopped ? ", stopped before its end" : "");
+            s->skipped, warnings, (double)s->us / 1e6, s->is_stopped ? ", stopped before its end" : "");
     fflush(t->out);
 }
 

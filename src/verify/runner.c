@@ -50,7 +50,10 @@ static void run_row(struct pixi_verify *v, const struct pixi_verify_row *row, st
 static void count(struct pixi_verify_summary *sum, const struct pixi_verify_result *r)
 {
     switch (r->verdict) {
-    case PIXI_VERIFY_PASSED: sum->passed++; break;
+    case PIXI_VERIFY_PASSED:
+        sum->passed++;
+        sum->warnings += r->warning[0] != 0;
+        break;
     case PIXI_VERIFY_SKIPPED: sum->skipped++; break;
     case PIXI_VERIFY_FAILED:
         if (sum->failed++ > 0)

@@ -48,10 +48,12 @@ struct pixi_verify_result {
     char measured[PIXI_VERIFY_TEXT];
     char cause[PIXI_VERIFY_TEXT], fix[PIXI_VERIFY_TEXT]; /* of a failed one */
     char reason[PIXI_VERIFY_TEXT];                       /* of a skipped one */
+    char warning[PIXI_VERIFY_TEXT];  /* of a passed one: what will fail one day, and what to do; or "" */
+    const struct pixi_tls_info *tls; /* of "tls" when it has passed: what was agreed; NULL. Borrowed */
 };
 
 struct pixi_verify_summary {
-    unsigned passed, failed, skipped;
+    unsigned passed, failed, skipped, warnings;
     int exit_code;            /* 0, or that of the first failed row; 1 when stopped before any failed */
     const char *first_failed; /* its id; NULL. Static */
     const char *first_layer;  /* its layer; NULL. Static */

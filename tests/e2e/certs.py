@@ -58,6 +58,16 @@ class Authority(Certificate):
         (self.dir / "config").write_text(CONFIG.format(dir=self.dir))
         openssl("req", "-x509", *EC, "-days", "3650", "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.pem)
 
+    def sign_authority(self, name, end="20991231000000Z"):
+        """Another CA, below this one: what it issues has it behind, and not this."""
+        below = Authority(self.dir, name)
+        request, args = self.dir / f"{name}.csr", ["-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE"]
+        openssl("req", "-new", "-key", below.key, *args, "-out", request)
+        where = ["-config", self.dir / "config", "-cert", self.pem, "-keyfile", self.key]
+        when = ["-startdate", "20200101000000Z", "-enddate", end, "-outdir", self.dir]
+        openssl("ca", "-batch", "-notext", *where, *when, "-in", request, "-out", below.pem)
+        return below
+
     def issue(self, name, names=LOCAL, start="20200101000000Z", end="20991231000000Z"):
         """A certificate for these names, valid from start to end, with the CA behind it."""
         cert = Certificate(self.dir / name)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import json
+import re
 import shutil
 import socket
 import ssl
@@ -40,6 +41,10 @@ def pki(tmp_path_factory):
             self.elsewhere = self.ca.issue("elsewhere", "DNS:pixi.example,DNS:*.pixi.example,IP:10.0.0.7")
             self.hostile = self.ca.issue("hostile", "DNS:a\x1b[31m.example")
             self.itself = certs.self_signed(folder, "itself")
+            self.between = self.ca.sign_authority("between")
+            self.below = self.between.issue("below")
+            self.late = self.ca.sign_authority("late", end="20240229000000Z")
+            self.of_late = self.late.issue("of-late")
 
     return Pki(tmp_path_factory.mktemp("pki"))
 
@@ -84,6 +89,20 @@ def failure(pixi, *args):
     told = json.loads(done.stderr)
     assert done.returncode == told["exit"], done
     return told["exit"], told["layer"], told["cause"], told["fix"]
+
+
+def secured(context, names=None):
+    """A peer that says pixi.v1 over this TLS and holds; the server names that clients asked for go into names."""
+    if names is not None:
+        context.sni_callback = lambda _, name, __: names.append(name)
+
+    def talk(p, sock):
+        with contextlib.suppress(ssl.SSLError), context.wrap_socket(sock, server_side=True) as tls:
+            p.tls = tls.version(), tls.selected_alpn_protocol(), tls.session_reused
+            peer.upgrade(p, tls)
+            peer.hold(p, tls)
+
+    return talk
 
 
 def check(pixi, row):
@@ -157,28 +176,40 @@ def test_verify(tls_hub, secure, pki):
     rows = {c["id"]: c for c in report["checks"]}
     assert done.returncode == 0 and report["failed"] == 0
     assert {c for c in rows if rows[c]["verdict"] == "skipped"} == {"plaintext", "proxy", "echo-text", "echo-binary"}
-    measured = rows["tls"]["measured"]
-    assert measured.startswith("TLSv1.3, AES_256_GCM, 2 certificates, issuer CN=good, ")
-    assert measured.endswith(" days left") and int(measured.split()[-3]) > 20_000
-    assert rows["tls-resume"]["measured"] == "resumed"
+    measured, told = rows["tls"]["measured"], rows["tls"]["tls"]
+    assert measured == f"TLSv1.3, AES_256_GCM, CN=server by CN=good, {told['days_left']} days left"
+    assert (told["version"], told["cipher"]) == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    assert [(c["subject"], c["issuer"]) for c in told["chain"]] == [("CN=server", "CN=good"), ("CN=good", "CN=good")]
+    assert told["not_after"] == "2099-12-31" and told["days_left"] > 20_000
+    assert report["warnings"] == 0 and rows["tls-resume"]["measured"] == "resumed"
 
 
 def test_verify_tells_when_it_is_time_to_renew(tls_hub, secure, pki):
     s = tls_hub(pki.soon)
-    row = check(secure(s.tls_url, s.key, ca=pki.ca), "tls")
-    assert row["verdict"] == "ok" and ", 9 days left: RENEW" in row["measured"]
+    pixi = secure(s.tls_url, s.key, ca=pki.ca)
+    row = check(pixi, "tls")
+    assert row["verdict"] == "ok" and row["measured"].endswith(", 9 days left") and row["tls"]["days_left"] == 9
+    assert row["warning"] == f"the certificate expires on {row['tls']['not_after']}, in 9 days: renew it on the server"
+    done = pixi.run("verify", "--quick")
+    assert done.returncode == 0 and re.search(r"^        warn:  the certificate expires on 20", done.stdout, re.M)
+    assert re.search(r"^verified: \d+ ok, 0 failed, \d+ skipped, 1 warning in ", done.stdout, re.M), done.stdout
+
+
+def test_verify_shows_a_long_chain(secure, pki):
+    """As it was proved: what the server sent, and the trusted one it did not."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.below.pem, pki.below.key)
+    with peer.Peer(secured(context)) as p:
+        row = check(secure(p.url.replace("ws:", "wss:"), ca=pki.ca), "tls")
+        assert ", CN=below by CN=between by CN=good, " in row["measured"]
+        assert [c["issuer"] for c in row["tls"]["chain"]] == ["CN=between", "CN=good", "CN=good"]
 
 
 def test_verify_where_nothing_is_resumed(secure, pki):
-    def talk(p, sock):
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pki.server.pem, pki.server.key)
-        context.num_tickets = 0
-        with context.wrap_socket(sock, server_side=True) as tls:
-            peer.upgrade(p, tls)
-            peer.hold(p, tls)
-
-    with peer.Peer(talk) as p:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.server.pem, pki.server.key)
+    context.num_tickets = 0
+    with peer.Peer(secured(context)) as p:
         report = json.loads(secure(p.url.replace("ws:", "wss:"), ca=pki.ca).run("--json", "verify", "--quick").stdout)
         row = next(c for c in report["checks"] if c["id"] == "tls-resume")
         assert (row["verdict"], row["reason"]) == ("skipped", "the server resumes no sessions")
@@ -190,15 +221,96 @@ def test_tls_1_2(secure, pki):
     context.load_cert_chain(pki.server.pem, pki.server.key)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 
-    def talk(p, sock):
-        with context.wrap_socket(sock, server_side=True) as tls:
-            peer.upgrade(p, tls)
-            peer.hold(p, tls)
-
-    with peer.Peer(talk) as p:
+    with peer.Peer(secured(context)) as p:
         pixi = secure(p.url.replace("ws:", "wss:"), ca=pki.ca)
         assert check(pixi, "tls")["measured"].startswith("TLSv1.2, ECDHE-ECDSA-AES")
         assert check(pixi, "tls-resume")["measured"] == "resumed"
+
+
+@pytest.mark.parametrize("max_version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_name_and_protocol_of_every_connection(secure, pki, max_version):
+    """SNI only where the URL, or server_name, has a name; ALPN http/1.1 always."""
+    context, names = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), []
+    context.load_cert_chain(pki.elsewhere.pem, pki.elsewhere.key)
+    context.maximum_version = max_version
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    with peer.Peer(secured(context, names)) as p:
+        url = p.url.replace("ws:", "wss:")
+        for name, told in (("www.pixi.example", "www.pixi.example"), ("10.0.0.7", None)):
+            del names[:]
+            pixi = secure(url, ca=pki.ca, server_name=name)
+            assert check(pixi, "upgrade")["verdict"] == "ok"
+            assert names and set(names) == {told} and p.tls[1] == "http/1.1"
+
+
+def test_a_server_that_speaks_no_http11(secure, pki):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.server.pem, pki.server.key)
+
+    def talk(p, sock):
+        """OpenSSL in Python ignores what does not fit; this one says so as RFC 7301 §3.2 has it."""
+        sock.recv(65536)
+        sock.sendall(b"\x15\x03\x03\x00\x02\x02\x78")
+        peer.hold(p, sock)
+
+    with peer.Peer(talk) as p:
+        code, layer, cause, fix = failure(secure(p.url.replace("ws:", "wss:"), ca=pki.ca), "send", "a", "1")
+        assert (code, layer) == (6, "tls") and "does not speak HTTP/1.1" in cause
+
+
+# --- the key log -----------------------------------------------------------------------------------------------------
+
+NSS = re.compile(r"^(CLIENT_RANDOM|(CLIENT|SERVER)_(HANDSHAKE_TRAFFIC_SECRET|TRAFFIC_SECRET_0)|EXPORTER_SECRET) "
+                 r"[0-9a-f]{64} [0-9a-f]{64,96}$")  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["TLSv1_2", "TLSv1_3"])
+@pytest.mark.parametrize("words", [["verify", "--quick"], ["connect", "--protocol", "pixi.v1"]], ids=["verify", "connect"])
+def test_a_key_log_is_what_the_server_knows(secure, pki, tmp_path, words, version):
+    """NSS lines, the same as in the log of the other side, of every connection."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki.server.pem, pki.server.key)
+    context.maximum_version = ssl.TLSVersion[version]
+    context.keylog_filename = tmp_path / "theirs"
+    with peer.Peer(secured(context)) as p:
+        pixi = secure(p.url.replace("ws:", "wss:"), ca=pki.ca)
+        done = pixi.run(*words, "--key-log", "ours", env={"PIXI_WS_TIMEOUTS_CLOSE_MS": "100"})
+    assert "pixi-ws-client: warning: ours gets this connection's TLS secrets" in done.stderr
+    ours = (tmp_path / "ours").read_text().splitlines()
+    theirs = {line for line in (tmp_path / "theirs").read_text().splitlines() if not line.startswith("#")}
+    assert ours and all(NSS.match(line) for line in ours) and set(ours) == theirs
+    assert (tmp_path / "ours").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_key_log_only_when_it_is_asked_for(tls_hub, secure, pki, tmp_path):
+    s = tls_hub(pki.server)
+    pixi = secure(s.tls_url, s.key, ca=pki.ca)
+    env = {name: str(tmp_path / "log") for name in ("SSLKEYLOGFILE", "PIXI_WS_KEY_LOG", "PIXI_WS_TLS_KEY_LOG_FILE")}
+    for args in (["verify", "--quick"], ["connect"], ["send", "a", "1"]):
+        done = pixi.run(*args, env=env)
+        assert done.returncode == 0 and "secrets" not in done.stderr
+    assert not (tmp_path / "log").exists()
+
+
+def test_a_key_log_that_is_there_or_cannot_be(tls_hub, secure, pki, tmp_path, client):
+    s = tls_hub(pki.server)
+    pixi = secure(s.tls_url, s.key, ca=pki.ca)
+    (tmp_path / "log").write_text("# mine\n")
+    (tmp_path / "log").chmod(0o644)
+    assert pixi.run("connect", "--key-log", "log").returncode == 0
+    assert (tmp_path / "log").read_text().startswith("# mine\nSERVER_HANDSHAKE_TRAFFIC_SECRET ")
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600, "nobody else reads it from now on"
+    (tmp_path / "link").symlink_to("log")
+    for name in ("link", "nowhere/log"):
+        code, layer, cause, fix = failure(pixi, "connect", "--key-log", name)
+        assert (code, layer) == (3, "settings") and f"the key log {name} cannot be written" in cause
+        assert "--key-log" in fix
+        done = pixi.run("--json", "verify", "--key-log", name)
+        row = next(c for c in json.loads(done.stdout)["checks"] if c["verdict"] == "failed")
+        assert (row["exit"], row["layer"]) == (3, "settings") and "--key-log" in row["fix"]
+    done = client(s).run("connect", "--key-log", "plain")
+    assert done.returncode == 0 and "ws:// has no TLS, nothing is written to plain" in done.stderr
+    assert not (tmp_path / "plain").exists()
 
 
 def test_client_certificates(tls_hub, secure, pki):
@@ -233,6 +345,7 @@ REFUSALS = {
     "wildcard of two levels": ("elsewhere", {"server_name": "a.b.pixi.example"}, ["wanted a.b.pixi.example"], []),
     "another address": ("server", {"server_name": "10.0.0.8"}, ["wanted 10.0.0.8, has localhost, 127.0.0.1"], []),
     "control characters": ("hostile", {}, ["has a?[31m.example"], ["tls.server_name"]),
+    "expired issuer": ("of_late", {}, ["the certificate's issuer CN=late expired on 2024-02-29"], ["renew", "clock"]),
     "pin": ("server", {"pin_sha256": ["A" * 43 + "="]}, ["tls.pin_sha256"], ["on purpose"]),
 }  # fmt: skip
 
@@ -258,12 +371,7 @@ def test_a_pin_holds_for_tls_1_2_sessions_too(secure, pki):
     context.load_cert_chain(pki.server.pem, pki.server.key)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
 
-    def talk(p, sock):
-        with context.wrap_socket(sock, server_side=True) as tls:
-            peer.upgrade(p, tls)
-            peer.hold(p, tls)
-
-    with peer.Peer(talk) as p:
+    with peer.Peer(secured(context)) as p:
         url = p.url.replace("ws:", "wss:")
         pixi = secure(url, ca=pki.ca, pin_sha256=["A" * 43 + "="], name="pinned")
         proc = pixi.spawn("listen", "--retry", "#")
