@@ -52,6 +52,8 @@ static inline struct session *session_of(struct pixi_uplink *c)
     return c->ctx;
 }
 
+/* note_lost -- a connection is lost, and where and when the next is tried. */
+void note_lost(const struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms);
 /* note_key_log -- says what --key-log does to this connection. */
 void note_key_log(const char *file, const struct pixi_settings *s);
 

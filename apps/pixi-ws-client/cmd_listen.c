@@ -87,7 +87,7 @@ static void on_message(struct pixi_uplink *c, const struct pixi_uplink_message *
 
 static void on_connect(struct pixi_uplink *c)
 {
-    const struct pixi_url *u = &c->settings->endpoints[c->endpoint];
+    const struct pixi_url *u = &c->settings->endpoints[c->policy.server];
 
     note("connected to ws://%s%s", u->authority, u->target);
 }
@@ -120,8 +120,7 @@ static void on_unsubscribed(struct pixi_uplink *c, const struct pixi_uplink_sub 
 
 static void on_lost(struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
 {
-    (void)c;
-    note("%s: %s; trying again in %.1f s", f->layer, f->cause, (double)in_ms / 1000);
+    note_lost(c, f, in_ms);
 }
 
 static void on_end(struct pixi_uplink *c, const struct pixi_failure *f)
@@ -191,7 +190,7 @@ int cmd_listen(struct app *app, int argc, char **argv)
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
     exit_code = session_open(&l.session, app, &handlers,
-                             l.retries ? PIXI_UPLINK_RETRY | PIXI_UPLINK_RETRY_FIRST : PIXI_UPLINK_RETRY);
+                             l.retries ? PIXI_RETRY_LOST | PIXI_RETRY_FIRST : PIXI_RETRY_LOST);
     if (exit_code)
         return exit_code;
     l.line = pixi_buf_init(4 * (l.session.settings.limits.message_bytes + 1024));

@@ -149,7 +149,7 @@ static void on_end(struct pixi_uplink *c, const struct pixi_failure *f)
 static void on_lost(struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
 {
     if (!session_of(c)->app->is_json)
-        note("%s: %s; trying again in %.1f s", f->layer, f->cause, (double)in_ms / 1000);
+        note_lost(c, f, in_ms);
 }
 
 static const struct pixi_uplink_handlers handlers = {.on_end = on_end, .on_lost = on_lost};
@@ -240,7 +240,7 @@ int cmd_send(struct app *app, int argc, char **argv)
     if (!exit_code)
         exit_code = make_producer(s.producer);
     if (!exit_code)
-        exit_code = session_open(&s.session, app, &handlers, PIXI_UPLINK_RETRY);
+        exit_code = session_open(&s.session, app, &handlers, PIXI_RETRY_LOST);
     if (!exit_code) {
         exit_code = run(&s);
         session_close(&s.session);

@@ -93,6 +93,18 @@ int load_settings(struct app *app, struct pixi_settings *s)
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? PIXI_EXIT_SETTINGS : PIXI_EXIT_INTERNAL;
 }
 
+void note_lost(const struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
+{
+    const char *next = c->settings->endpoints[c->policy.server].authority;
+
+    if (c->settings->endpoint_count == 1)
+        note("%s: %s; trying again in %.1f s", f->layer, f->cause, (double)in_ms / 1000);
+    else if (in_ms)
+        note("%s: %s; trying %s in %.1f s", f->layer, f->cause, next, (double)in_ms / 1000);
+    else
+        note("%s: %s; trying %s", f->layer, f->cause, next);
+}
+
 void note_key_log(const char *file, const struct pixi_settings *s)
 {
     if (s->endpoints[0].is_tls)

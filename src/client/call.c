@@ -83,14 +83,12 @@ void pixi_uplink_flush_calls(struct pixi_uplink *c)
 
 void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *f)
 {
-    /* 1002, 1003, 1007, 1009: the server objects to something that was sent, perhaps to this */
-    bool is_objection = f->exit_code == PIXI_EXIT_PROTOCOL;
     struct pixi_uplink_call *call, *next;
 
     /* an answer may close the client, which ends all other calls: then `next` is gone */
     for (call = c->calls; call && c->state == PIXI_UPLINK_WAITING; call = next) {
         next = call->next;
-        if (call->is_sent && (call->resend == PIXI_UPLINK_ONCE || is_objection))
+        if (call->is_sent && (call->resend == PIXI_UPLINK_ONCE || !pixi_retry_resends(f)))
             fail_call(call, f);
         else
             call->is_sent = false;

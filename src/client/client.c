@@ -107,7 +107,7 @@ static struct pixi_client *finish(struct pixi_client *c, int rc, struct pixi_buf
         c = NULL;
     } else {
         pixi_uplink_init(&c->uplink, &c->loop, &c->settings, &pixi_client_uplink_handlers, c,
-                         PIXI_UPLINK_RETRY);
+                         PIXI_RETRY_LOST);
         c->is_resolved = true;
         pixi_client_ok(e);
     }
@@ -283,7 +283,7 @@ static int start(struct pixi_client *c, unsigned flags, struct pixi_error *e)
         pixi_client_wait(c, UINT64_MAX);
     if ((rc = resolve(c, e)) != PIXI_RC_OK || (rc = subscribe_all(c, e)) != PIXI_RC_OK)
         return rc;
-    c->uplink.flags = PIXI_UPLINK_RETRY | (flags & PIXI_START_RETRY ? PIXI_UPLINK_RETRY_FIRST : 0);
+    c->uplink.flags = PIXI_RETRY_LOST | (flags & PIXI_START_RETRY ? PIXI_RETRY_FIRST : 0);
     if (pixi_uplink_start(&c->uplink, &f) != PIXI_OK)
         return pixi_client_fail(e, &f);
     c->state = PIXI_CLIENT_CONNECTING;
@@ -308,7 +308,7 @@ static int connect_timed_out(struct pixi_client *c, struct pixi_error *e)
     pixi_client_say(e, PIXI_RC_TIMEOUT, PIXI_E_TIMEOUT, "connection",
                     "check that the server runs and can be reached, or wait longer",
                     "not connected in time%s%s", c->last_loss.rc ? ": " : "", c->last_loss.cause);
-    if (c->uplink.flags & PIXI_UPLINK_RETRY_FIRST || c->state != PIXI_CLIENT_CONNECTING)
+    if (c->uplink.flags & PIXI_RETRY_FIRST || c->state != PIXI_CLIENT_CONNECTING)
         return PIXI_RC_TIMEOUT; /* it goes on */
     pixi_uplink_close(&c->uplink);
     while (c->state != PIXI_CLIENT_CLOSED)

@@ -13,7 +13,7 @@ enum { HEAD_MAX = 16384, FRAME_SPARE = 4096, ENVELOPE_MAX = 8192, DIALLED_FIELDS
 
 static const struct pixi_url *endpoint(const struct pixi_uplink *c)
 {
-    return &c->settings->endpoints[c->endpoint];
+    return &c->settings->endpoints[c->policy.server];
 }
 
 static struct pixi_failure_at failure_at(const struct pixi_uplink *c)
@@ -76,6 +76,14 @@ static void drop_sub(struct pixi_uplink *c, struct pixi_uplink_sub *sub, const s
     c->ended_subs = sub;
 }
 
+/* Of a subscription: by its answer, or because the server objects to what was sent last. */
+static bool is_refusal(const struct pixi_uplink *c, const struct pixi_failure *f)
+{
+    if (c->state == PIXI_UPLINK_OPEN)
+        return f->err != PIXI_E_WS_CLOSED;
+    return c->state == PIXI_UPLINK_WAITING && !pixi_retry_resends(f);
+}
+
 static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *answer)
 {
     struct pixi_uplink_sub *s = find_sub(c, pixi_cur_str(ctx)); /* it may have been dropped meanwhile */
@@ -83,9 +91,9 @@ static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct p
     bool is_again;
 
     if (!s || answer->failure) {
-        if (s && answer->failure->err != PIXI_E_WS_CLOSED && c->state == PIXI_UPLINK_OPEN)
+        if (s && is_refusal(c, answer->failure))
             drop_sub(c, s, answer->failure);
-        return; /* where the connection ended, it subscribes again on the next */
+        return; /* else the connection ended: it subscribes again on the next */
     }
     if (pixi_rpc_result_read(answer->result, &p) != PIXI_OK)
         return;
@@ -244,10 +252,7 @@ static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *
     switch (method) {
     case PIXI_RPC_MESSAGE: take_message(c, &p); break;
     case PIXI_RPC_SYNCED: take_synced(c, &p); break;
-    case PIXI_RPC_GOING_AWAY:
-        c->is_going_away = true;
-        c->going_away_ms = p.reconnect_ms;
-        break;
+    case PIXI_RPC_GOING_AWAY: pixi_retry_going_away(&c->policy, p.reconnect_ms); break;
     case PIXI_RPC_UNSUBSCRIBED: {
         struct pixi_uplink_sub *s = find_sub(c, p.filter);
         struct pixi_failure f =
@@ -290,31 +295,11 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
 
 static void start_dial(struct pixi_uplink *c);
 
-uint64_t pixi_uplink_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random)
+static uint32_t chance(const struct pixi_uplink *c)
 {
-    uint64_t most = initial_ms;
+    uint32_t r;
 
-    while (attempt-- > 0 && most < max_ms)
-        most *= 2;
-    if (most > max_ms)
-        most = max_ms;
-    return random % (most + 1);
-}
-
-static uint64_t wait_before_retry(struct pixi_uplink *c)
-{
-    uint32_t r = 0;
-    uint64_t ms;
-
-    if (c->is_going_away) {
-        c->is_going_away = false;
-        return c->going_away_ms < c->settings->reconnect.max_ms ? c->going_away_ms
-                                                                : c->settings->reconnect.max_ms;
-    }
-    if (getrandom(&r, sizeof r, 0) < 0)
-        r = (uint32_t)c->loop->now_ms; /* spread by time then */
-    ms = pixi_uplink_backoff(c->settings->reconnect.initial_ms, c->settings->reconnect.max_ms, c->attempt, r);
-    return ms > c->failure.retry_after_ms ? ms : c->failure.retry_after_ms;
+    return getrandom(&r, sizeof r, 0) == sizeof r ? r : (uint32_t)c->loop->now_ms; /* spread by time then */
 }
 
 static void end(struct pixi_uplink *c, const struct pixi_failure *f)
@@ -328,21 +313,17 @@ static void end(struct pixi_uplink *c, const struct pixi_failure *f)
 /* The connection, or the attempt at one, has ended as c->failure says. */
 static void lost(struct pixi_uplink *c)
 {
-    bool may_retry =
-        !c->failure.is_final && (c->flags & (c->was_open ? PIXI_UPLINK_RETRY : PIXI_UPLINK_RETRY_FIRST));
     struct pixi_failure f = c->failure;
     uint64_t in_ms;
 
     c->has_failure = true;
-    if (c->state == PIXI_UPLINK_CLOSING || !may_retry) {
+    if (c->state == PIXI_UPLINK_CLOSING ||
+        !pixi_retry_lost(&c->policy, &f, c->loop->now_ms, chance(c), &in_ms)) {
         end(c, &f);
         return;
     }
     c->state = PIXI_UPLINK_WAITING;
     pixi_uplink_unsend_calls(c, &f);
-    c->endpoint = (c->endpoint + 1) % c->settings->endpoint_count;
-    in_ms = wait_before_retry(c);
-    c->attempt++;
     if (c->state != PIXI_UPLINK_WAITING)
         return; /* a call's answer closed the client */
     if (c->handlers->on_lost)
@@ -366,8 +347,7 @@ static void on_open(struct pixi_link *k, struct pixi_cur protocol)
         return;
     }
     c->state = PIXI_UPLINK_OPEN;
-    c->was_open = true;
-    c->attempt = 0;
+    pixi_retry_opened(&c->policy, c->loop->now_ms);
     c->has_failure = false;
     c->is_full = false;
     for (s = c->subs; s; s = next) {
@@ -468,7 +448,7 @@ static void start_dial(struct pixi_uplink *c)
 {
     struct pixi_dial_to to = {.host = endpoint(c)->host,
                               .port = endpoint(c)->port,
-                              .proxy = c->settings->proxies[c->endpoint],
+                              .proxy = c->settings->proxies[c->policy.server],
                               .timeout_ms = (uint32_t)c->settings->timeouts.connect_ms};
 
     pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
@@ -573,8 +553,9 @@ int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
     int rc = pixi_uplink_check(c->settings, f);
 
     take_limits(c);
-    c->was_open = c->has_failure = c->is_going_away = false;
-    c->attempt = 0;
+    c->has_failure = false;
+    pixi_retry_init(&c->policy, c->settings->reconnect.initial_ms, c->settings->reconnect.max_ms,
+                    c->settings->endpoint_count, c->flags);
     pixi_tls_context_free(c->tls);
     c->tls = NULL;
     if (rc == PIXI_OK)

@@ -3,7 +3,7 @@
 #ifndef PIXI_CLIENT_UPLINK_H
 #define PIXI_CLIENT_UPLINK_H
 
-#include "client/failure.h"
+#include "client/retry.h"
 #include "client/settings.h"
 #include "net/dial.h"
 #include "proto/rpc/put.h"
@@ -67,18 +67,13 @@ enum pixi_uplink_state {
     PIXI_UPLINK_CLOSING,
 };
 
-/* When to try again. Bits of pixi_uplink.flags. */
-enum {
-    PIXI_UPLINK_RETRY = 1,       /* after the connection was open once */
-    PIXI_UPLINK_RETRY_FIRST = 2, /* also before */
-};
-
 struct pixi_uplink {
     struct pixi_loop *loop;                      /* borrowed */
     const struct pixi_settings *settings;        /* borrowed */
     const struct pixi_uplink_handlers *handlers; /* borrowed */
     void *ctx;                                   /* the user's */
-    unsigned flags;
+    unsigned flags;                              /* PIXI_RETRY_*: count from the next start on */
+    struct pixi_retry policy; /* of connecting again, and to which of settings->endpoints */
     enum pixi_uplink_state state;
     struct pixi_link link;
     struct pixi_link_limits limits;
@@ -91,16 +86,13 @@ struct pixi_uplink {
     struct pixi_uplink_call *calls, **calls_end; /* in order of their sending */
     size_t call_count;
     uint64_t last_id;
-    unsigned attempt;       /* since the last connection that was open */
-    size_t endpoint;        /* which of settings->endpoints */
-    uint64_t going_away_ms; /* as the server asked */
-    bool is_going_away, was_open, has_failure;
+    bool has_failure;
     bool has_no_room;            /* set by the owner: hand on no messages until pixi_uplink_catch_up */
     bool is_full;                /* the link had no room for a call: those that follow wait as well */
     struct pixi_failure failure; /* of the connection that just ended */
 };
 
-/* pixi_uplink_init -- nothing is sent yet. */
+/* pixi_uplink_init -- nothing is sent yet. flags: PIXI_RETRY_* */
 void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct pixi_settings *s,
                       const struct pixi_uplink_handlers *h, void *ctx, unsigned flags);
 
@@ -163,8 +155,5 @@ void pixi_uplink_close_with(struct pixi_uplink *c, uint16_t code, const char *re
 
 /* pixi_uplink_give_up -- after close: do not wait for the peer's any longer. on_end follows, with PIXI_E_TIMEOUT. */
 void pixi_uplink_give_up(struct pixi_uplink *c);
-
-/* pixi_uplink_backoff -- full jitter: a random time, ms, up to min(max_ms, initial_ms * 2^attempt). */
-uint64_t pixi_uplink_backoff(uint64_t initial_ms, uint64_t max_ms, unsigned attempt, uint32_t random);
 
 #endif

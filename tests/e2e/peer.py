@@ -96,3 +96,22 @@ def read_head(peer, sock):
 
 def close_frame(code, reason=b""):
     return bytes([0x88, 2 + len(reason)]) + struct.pack("!H", code) + reason
+
+
+def some(sock, count):
+    out = b""
+    while len(out) < count:
+        more = sock.recv(count - len(out))
+        if not more:
+            raise EOFError
+        out += more
+    return out
+
+
+def message(sock):
+    """The payload of the next frame that a client sends, whatever its opcode."""
+    size = some(sock, 2)[1] & 127
+    if size >= 126:
+        size = int.from_bytes(some(sock, 2 if size == 126 else 8), "big")
+    mask = some(sock, 4)
+    return bytes(b ^ mask[i % 4] for i, b in enumerate(some(sock, size)))
