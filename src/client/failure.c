@@ -2,6 +2,7 @@
 #include "base/json.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <stdarg.h>
@@ -73,6 +74,27 @@ static struct pixi_failure proxy_failure(int err, const struct pixi_failure_at *
     return f;
 }
 
+/* By the system's words for it, which stand in text for each address. */
+static const char *fix_for(const char *text)
+{
+    static const struct {
+        int sys_errno;
+        const char *fix;
+    } rows[] = {
+        {ECONNREFUSED, "start the server (pixi-ws-server), or correct the port in \"url\""},
+        {ENETUNREACH, "check that this machine has a network, and a route to the host"},
+        {EHOSTUNREACH, "check that this machine has a network, and a route to the host"},
+        {EMFILE, "let this program open more files (ulimit -n), or close some"},
+        {EACCES, "let this machine's firewall or sandbox allow the connection"},
+        {EPERM, "let this machine's firewall or sandbox allow the connection"},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (strstr(text, strerror(rows[i].sys_errno)))
+            return rows[i].fix;
+    return "check that the server runs and that no firewall stands between";
+}
+
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text)
 {
     struct pixi_failure f = {.err = err, .exit_code = PIXI_EXIT_CONNECT, .layer = "tcp"};
@@ -87,10 +109,7 @@ struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at,
         return f;
     }
     say(f.cause, "no connection to %s port %u: %s", at->host, at->port, text);
-    if (strstr(text, strerror(111))) /* ECONNREFUSED, in the system's language */
-        say(f.fix, "start the server (pixi-ws-server), or correct the port in \"url\"");
-    else
-        say(f.fix, "check that the server runs and that no firewall stands between");
+    say(f.fix, "%s", fix_for(text));
     return f;
 }
 
