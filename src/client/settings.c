@@ -209,17 +209,22 @@ void pixi_settings_clear(struct pixi_settings *s)
     s->key = s->key_from = NULL;
 }
 
-/* A URL waits for load, so that the settings' own can be read beside it. */
+/* A URL from outside waits until the settings' own are worked out, and is then put in their place. */
 int pixi_settings_override(struct pixi_settings *s, const char *member, const char *text, const char *flag,
                            struct pixi_buf *mistakes)
 {
+    const char *own = s->url;
+    struct pixi_conf_from *from = (struct pixi_conf_from *)pixi_conf_from(&s->conf, "url"), own_from = *from;
     int rc = pixi_conf_override(&s->conf, member, text, flag, mistakes);
 
     if (rc != PIXI_OK || strcmp(member, "url") != 0)
         return rc;
     s->given_url = s->url;
     s->given_by = flag;
-    pixi_conf_unset(&s->conf, "url");
+    if (s->own)
+        return PIXI_OK; /* one was put there before */
+    s->url = own;
+    *from = own_from;
     return PIXI_OK;
 }
 
@@ -300,24 +305,35 @@ static bool is_same_server(const struct pixi_url *a, const struct pixi_url *b)
            (strcmp(a->host, b->host) == 0 || (pixi_url_is_loopback(a) && pixi_url_is_loopback(b)));
 }
 
-/* The command line's URL in the place of the settings' own. A key that stands beside those, or in a place that counts
- * for less, is meant for those servers and goes to no other. */
-static void take_given_url(struct pixi_settings *s, struct pixi_buf *mistakes)
+/* The settings' own servers are remembered; the given URL stands in their place. */
+static void put_given_url(struct pixi_settings *s, struct pixi_buf *mistakes)
 {
-    enum pixi_conf_rank own = top_rank(s, url_members), key = top_rank(s, key_members);
-    const char *kept_for = s->endpoint_count ? keep(s, pixi_cur_str(s->endpoints[0].authority)) : NULL;
-    bool is_own = false;
-    struct pixi_url given;
+    size_t size = s->endpoint_count * sizeof *s->own;
 
-    if (pixi_url_parse(pixi_cur_str(s->given_url), &given, NULL) != PIXI_OK)
-        return; /* it was checked when it was given */
-    for (size_t i = 0; i < s->endpoint_count; i++)
-        is_own |= is_same_server(&given, &s->endpoints[i]);
-    if (!is_own && key != PIXI_CONF_DEFAULT && key <= own)
-        s->key_kept_for = kept_for;
+    if (!s->own && !(s->own = pixi_arena_take(&s->conf.arena, size + 1))) {
+        s->conf.err = PIXI_E_NOMEM;
+        return;
+    }
+    memcpy(s->own, s->endpoints, size);
+    s->own_count = s->endpoint_count;
+    s->own_rank = top_rank(s, url_members);
     pixi_conf_unset(&s->conf, "urls");
     pixi_conf_override(&s->conf, "url", s->given_url, s->given_by, mistakes);
     take_endpoints(s);
+}
+
+/* A key that stands beside the settings' own URLs, or in a place that counts for less, is for those and for no other. */
+static void check_whose_key(struct pixi_settings *s)
+{
+    enum pixi_conf_rank key = top_rank(s, key_members);
+
+    s->key_kept_for = NULL;
+    if (!s->own_count || key == PIXI_CONF_DEFAULT || key > s->own_rank)
+        return;
+    for (size_t i = 0; i < s->own_count; i++)
+        if (is_same_server(&s->endpoints[0], &s->own[i]))
+            return;
+    s->key_kept_for = s->own[0].authority;
 }
 
 static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
@@ -329,8 +345,10 @@ static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
         pixi_conf_mistake(&s->conf, "url", mistakes,
                           "found none, expected \"url\" in " PIXI_SETTINGS_FILE ", --url or PIXI_WS_URL");
     take_endpoints(s);
+    if (s->given_url && !s->own)
+        put_given_url(s, mistakes);
     if (s->given_url)
-        take_given_url(s, mistakes);
+        check_whose_key(s);
 }
 
 /* One line break at the end is an editor's, not the key's. */

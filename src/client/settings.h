@@ -78,7 +78,10 @@ struct pixi_settings {
 
     struct pixi_conf conf; /* where each value came from: pixi_conf_put_where, pixi_conf_show */
 
-    const char *given_url, *given_by; /* the command line's URL, until load; its flag */
+    const char *given_url, *given_by; /* a URL from outside file and environment; its flag */
+    struct pixi_url *own;             /* what these say, once that stands in their place; NULL before */
+    size_t own_count;
+    enum pixi_conf_rank own_rank;
 };
 
 /* pixi_settings_init -- the defaults. Allocates. */

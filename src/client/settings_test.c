@@ -214,6 +214,28 @@ static void test_a_key_that_goes_elsewhere_is_not_read(void **state)
     assert_null(s.key_kept_for);
 }
 
+/* As often as it is worked out, and whatever was given before. */
+static void test_given_again(void **state)
+{
+    (void)state;
+    write_file(key_path, key, 0600);
+    assert_int_equal(load("{\"url\": \"wss://h/\", \"api_key_file\": \"api_key\"}", 0600), PIXI_OK);
+    assert_non_null(s.key);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(pixi_settings_override(&s, "url", "wss://other/", "--url", &mistakes), PIXI_OK);
+        assert_int_equal(pixi_settings_resolve(&s, &mistakes), PIXI_OK);
+        assert_string_equal(s.endpoints[0].host, "other");
+        assert_string_equal(s.key_kept_for, "h");
+        assert_null(s.key);
+        assert_int_equal(pixi_settings_override(&s, "url", "wss://h/x", "--url", &mistakes), PIXI_OK);
+        assert_int_equal(pixi_settings_resolve(&s, &mistakes), PIXI_OK);
+        assert_int_equal(pixi_settings_resolve(&s, &mistakes), PIXI_OK);
+        assert_string_equal(s.url, "wss://h/x");
+        assert_null(s.key_kept_for);
+        assert_string_equal(s.key, key);
+    }
+}
+
 static void test_a_key_in_the_environment(void **state)
 {
     static const char file[] = "{\"url\": \"ws://h/\", \"api_key_file\": \"nowhere\"}";
@@ -380,6 +402,7 @@ int main(void)
         TEST(test_key_from_its_file),
         TEST(test_a_key_goes_only_to_whom_it_is_for),
         TEST(test_a_key_that_goes_elsewhere_is_not_read),
+        TEST(test_given_again),
         TEST(test_a_key_in_the_environment),
         TEST(test_key_in_the_settings),
         TEST(test_key_in_open_settings),
