@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import datetime
 import json
 import re
 import shutil
@@ -15,72 +14,9 @@ import threading
 import pytest
 import websockets
 
-import certs
 import peer
 import pages
 from rpc import Rpc
-
-KEY = "pk_of-nobody_in-particular"
-
-
-@pytest.fixture(scope="session")
-def pki(tmp_path_factory):
-    """One CA, and what it and others have signed: .server, .expired ..., made once."""
-
-    class Pki:
-        def __init__(self, folder):
-            soon = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=9, hours=12)
-            self.ca, self.other = certs.Authority(folder, "good"), certs.Authority(folder, "other")
-            self.server = self.ca.issue("server")
-            self.second = self.ca.issue("second")
-            self.client = self.ca.issue("client", "DNS:client")
-            self.stranger = self.other.issue("stranger")
-            self.expired = self.ca.issue("expired", end="20240229000000Z")
-            self.early = self.ca.issue("early", start="20400101000000Z")
-            self.soon = self.ca.issue("soon", end=soon.strftime("%Y%m%d%H%M%SZ"))
-            self.elsewhere = self.ca.issue("elsewhere", "DNS:pixi.example,DNS:*.pixi.example,IP:10.0.0.7")
-            self.hostile = self.ca.issue("hostile", "DNS:a\x1b[31m.example")
-            self.itself = certs.self_signed(folder, "itself")
-            self.between = self.ca.sign_authority("between")
-            self.below = self.between.issue("below")
-            self.late = self.ca.sign_authority("late", end="20240229000000Z")
-            self.of_late = self.late.issue("of-late")
-
-    return Pki(tmp_path_factory.mktemp("pki"))
-
-
-@pytest.fixture
-def tls_hub(hub):
-    """tls_hub(cert, **tls settings) -> Server with .tls_url and .tls_port."""
-
-    def tls_hub(cert, *args, ca=None, min_version=None, **members):
-        tls = {"tls__listen": ["127.0.0.1:0"], "tls__cert_file": str(cert.pem), "tls__key_file": str(cert.key)}
-        if ca:
-            tls["tls__client_ca_file"] = str(ca.pem)
-        if min_version:
-            tls["tls__min_version"] = min_version
-        s = hub(*args, **tls, **members)
-        s.tls_port = int(s.proc.wait_line(r"^listening on 127\.0\.0\.1:(\d+) with TLS$", stream="out")[1])
-        s.tls_url = f"wss://127.0.0.1:{s.tls_port}/api/v1"
-        return s
-
-    return tls_hub
-
-
-@pytest.fixture
-def secure(client, settings):
-    """secure(url, key, ca=, cert=, **tls settings) -> Client whose settings file says so."""
-
-    def secure(url, key=KEY, ca=None, cert=None, name=None, **members):
-        tls = {f"tls__{k}": str(v) if k.endswith("_file") else v for k, v in members.items()}
-        if ca:
-            tls["tls__ca_file"] = str(ca.pem)
-        if cert:
-            tls |= {"tls__cert_file": str(cert.pem), "tls__key_file": str(cert.key)}
-        file = settings(name or "client", url=url, **tls)
-        return client(None, url=url, key=key, SETTINGS=file)
-
-    return secure
 
 
 def failure(pixi, *args):
