@@ -61,7 +61,7 @@ $(L)/pixiws.pc: pkg-config
 install:
 	@test -e $(L)/libpixiws.so || { echo "install: nothing is built: run make first" >&2; exit 1; }
 	install -d $(DEST)/bin $(DEST)/include/pixiws $(DESTLIB)/pkgconfig
-	install $(APPS:%=$(B)/bin/%) $(DEST)/bin
+	install $(APPS:%=$(B)/bin/%) bin/pixi-ws-client.sh $(DEST)/bin
 	install -m 644 $(LIBHEADERS) $(DEST)/include/pixiws
 	install -m 755 $(L)/libpixiws.so.$(VERSION) $(DESTLIB)
 	cp -d $(L)/libpixiws.so.$(LIBVERSION) $(L)/libpixiws.so $(DESTLIB)
@@ -70,7 +70,7 @@ install:
 	install -m 644 $(L)/pixiws.pc $(DESTLIB)/pkgconfig
 
 uninstall:
-	rm -f $(APPS:%=$(DEST)/bin/%) $(LIBHEADERS:include/%=$(DEST)/include/%)
+	rm -f $(APPS:%=$(DEST)/bin/%) $(DEST)/bin/pixi-ws-client.sh $(LIBHEADERS:include/%=$(DEST)/include/%)
 	rm -f $(DESTLIB)/libpixiws.so $(DESTLIB)/libpixiws.so.$(LIBVERSION) $(DESTLIB)/libpixiws.so.$(VERSION) $(DESTLIB)/libpixiws.a
 	rm -f $(DESTLIB)/pkgconfig/pixiws.pc
 	-rmdir $(DEST)/include/pixiws
