@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "client/uplink.h"
 #include "net/signals.h"
+#include "pixi-ws-client/progress.h"
 
 #include <stdbool.h>
 
@@ -27,6 +28,8 @@ struct session {
     struct pixi_settings settings;
     struct pixi_uplink client;
     struct pixi_signals signals;
+    struct progress progress;
+    uint64_t answer_ms; /* how long an answer may take; 0: none is waited for */
     int exit_code;
     bool is_over, was_interrupted;
     bool is_finished; /* session_finish was called: exit_code counts */

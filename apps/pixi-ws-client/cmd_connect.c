@@ -24,6 +24,7 @@ struct connect {
     uint64_t wait_ms;
     bool is_input_over;
     struct pixi_signals signals;
+    struct progress progress;
     struct lines lines;
     struct pixi_buf authorization;
     const char *protocol, *key_log;
@@ -117,6 +118,7 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
 {
     struct connect *c = OF(link, k);
 
+    progress_hide();
     if (c->is_input_over && pixi_timer_is_set(&c->quiet))
         pixi_loop_set_timer(&c->loop, &c->quiet, c->wait_ms);
     if (type == PIXI_WS_BINARY && !c->is_binary) {
@@ -159,6 +161,7 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
     struct pixi_failure f;
 
     c->is_over = true;
+    progress_hide();
     if (end->err == PIXI_OK && (end->is_ours || end->code == PIXI_WS_CLOSE_DONE)) {
         if (isatty(STDERR_FILENO) && !end->is_ours)
             note_close(end);
@@ -279,7 +282,7 @@ static int take_key(struct connect *c)
 
 static int start(struct connect *c)
 {
-    static const int ends[] = {SIGINT, SIGTERM, 0};
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, 0};
     const struct pixi_settings *s = &c->settings;
     struct pixi_dial_to to = {.host = s->endpoints[0].host,
                               .port = s->endpoints[0].port,
@@ -296,16 +299,24 @@ static int start(struct connect *c)
         .pong_ms = (uint32_t)s->keepalive.timeout_ms,
     };
     c->signals.on_signal = on_signal;
-    if (pixi_signals_open(&c->signals, &c->loop, ends) != PIXI_OK)
-        return PIXI_EXIT_INTERNAL;
+    if (pixi_signals_open(&c->signals, &c->loop, ends) != PIXI_OK) {
+        struct pixi_failure f = pixi_failure_local(PIXI_E_SYS, "signals");
+
+        print_failure(c->app, &f);
+        return f.exit_code;
+    }
     pixi_link_init(&c->link, &c->loop, PIXI_CLIENT, &handlers, &c->limits);
     c->dial.on_done = on_dialled;
     pixi_dial_start(&c->dial, &c->loop, &c->link.tcp, &pixi_link_tcp, &to);
+    c->progress =
+        (struct progress){.app = c->app, .loop = &c->loop, .dial = &c->dial, .link = &c->link, .settings = s};
+    progress_start(&c->progress);
     return 0;
 }
 
 static void clear(struct connect *c)
 {
+    progress_stop(&c->progress);
     pixi_dial_cancel(&c->dial);
     pixi_loop_cancel_timer(&c->loop, &c->quiet);
     pixi_link_drop(&c->link, PIXI_E_WS_CLOSED);

@@ -71,6 +71,7 @@ static void on_message(struct pixi_uplink *c, const struct pixi_uplink_message *
 
     if (l->session.is_over || (l->count && l->seen == l->count))
         return;
+    progress_hide();
     pixi_buf_reset(&l->line);
     put_message(&w, &m->p);
     pixi_buf_put_str(&l->line, "\n");

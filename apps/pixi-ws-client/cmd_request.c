@@ -15,6 +15,7 @@ static void print_reply(const struct session *s, struct pixi_rpc_params *p)
     struct pixi_buf b;
     struct pixi_json_out w;
 
+    progress_hide();
     if (!s->app->is_json) {
         fwrite(p->payload.p, 1, pixi_cur_left(&p->payload), stdout);
         if (p->payload.p == p->payload.end || p->payload.end[-1] != '\n')
@@ -64,6 +65,7 @@ static int send_request(struct session *s, const struct request *r)
     uint64_t timeout_ms = r->timeout_ms ? r->timeout_ms : s->settings.timeouts.request_ms;
     struct pixi_json_out w;
 
+    s->answer_ms = timeout_ms;
     pixi_uplink_begin(&s->client, &w, PIXI_RPC_REQUEST);
     pixi_json_name(&w, "topic");
     pixi_json_text(&w, r->topic);

@@ -38,6 +38,7 @@ static void print_stored(struct send *s, struct pixi_rpc_params *p)
     pixi_json_text(&w, s->topic);
     pixi_rpc_put_position(&w, p->position);
     pixi_json_close_object(&w);
+    progress_hide();
     printf("%.*s\n", (int)b.len, (const char *)b.bytes);
     pixi_buf_clear(&b);
 }
@@ -218,6 +219,7 @@ static int run(struct send *s)
     s->low = 1;
     if (!s->timeout_ms)
         s->timeout_ms = s->session.settings.timeouts.request_ms;
+    s->session.answer_ms = s->timeout_ms;
     if (s->is_lines) {
         s->lines.on_line = on_line;
         s->lines.on_end = on_lines_end;

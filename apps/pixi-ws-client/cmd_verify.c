@@ -19,23 +19,76 @@ static void print_list(void)
     const struct pixi_verify_row *rows = pixi_verify_table(&count);
 
     for (size_t i = 0; i < count; i++)
-        printf("%-12s %-28s %s\n", rows[i].layer, rows[i].id, rows[i].title);
+        printf("%-10s %-16s %s\n", rows[i].layer, rows[i].id, rows[i].title);
 }
 
-static int run(const struct app *app, const struct pixi_verify_settings *set)
-{
+/* A report as text, and while a check waits a line that says for what. */
+struct told {
     struct pixi_verify_text text;
+    struct pixi_verify_report plain; /* text's own */
+    const struct app *app;
+    const struct pixi_verify_row *row;
+    uint64_t deadline_ms, since_ms; /* of the wait under way */
+};
+
+static struct told *told_of(struct pixi_verify_report *report)
+{
+    return (struct told *)(void *)report; /* its first member's first member */
+}
+
+static void on_start(struct pixi_verify_report *report, const struct pixi_verify_row *row)
+{
+    told_of(report)->row = row;
+}
+
+static void on_result(struct pixi_verify_report *report, const struct pixi_verify_result *r)
+{
+    progress_hide();
+    told_of(report)->plain.on_result(report, r);
+}
+
+static void on_wait(void *ctx, uint64_t deadline_ms)
+{
+    struct told *t = ctx;
+    uint64_t now = pixi_clock_mono_ms();
+    char what[200];
+
+    if (t->deadline_ms != deadline_ms) {
+        t->deadline_ms = deadline_ms;
+        t->since_ms = now;
+    }
+    if (t->row && deadline_ms > t->since_ms) {
+        snprintf(what, sizeof what, "%s: %s?", t->row->id, t->row->title);
+        progress_show(t->app, what, now - t->since_ms, deadline_ms - t->since_ms);
+    }
+}
+
+static void tell_text(struct told *t, struct pixi_verify_settings *set)
+{
+    pixi_verify_text_init(&t->text, stdout, cli_wants_color(stdout) ? PIXI_VERIFY_COLOR : PIXI_VERIFY_PLAIN);
+    t->plain = t->text.report;
+    t->text.report.on_start = on_start;
+    t->text.report.on_result = on_result;
+    set->on_wait = on_wait;
+    set->ctx = t;
+}
+
+static int run(const struct app *app, struct pixi_verify_settings *set)
+{
+    struct told told = {.app = app};
     struct pixi_verify_json json;
     struct pixi_verify_summary summary = {.exit_code = PIXI_EXIT_INTERNAL};
-    struct pixi_verify_report *report = &text.report;
+    struct pixi_verify_report *report = &told.text.report;
     int rc;
 
-    pixi_verify_text_init(&text, stdout, cli_wants_color(stdout) ? PIXI_VERIFY_COLOR : PIXI_VERIFY_PLAIN);
     if (app->is_json) {
         pixi_verify_json_init(&json, stdout, set->url);
         report = &json.report;
+    } else {
+        tell_text(&told, set);
     }
     rc = pixi_verify_run(set, report, &summary);
+    progress_hide();
     if (app->is_json)
         pixi_verify_json_clear(&json);
     if (rc != PIXI_OK)
@@ -94,6 +147,7 @@ int cmd_verify(struct app *app, int argc, char **argv)
     }
     sigaction(SIGINT, &stop, NULL);
     sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGHUP, &stop, NULL);
     signal(SIGPIPE, SIG_IGN);
     set.url = app->url ? app->url : s.urls.count ? (const char *)s.urls.at[0].p : s.url;
     set.api_key = s.key;

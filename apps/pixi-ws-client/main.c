@@ -92,9 +92,9 @@ static const struct cli_command commands[] = {
      "  echo hello | pixi-ws-client connect --no-key ws://127.0.0.1:9001/\n",
      NULL, cmd_connect},
     {"config", "check|show|init [DIR]", "check, show or write the settings", config_options,
-     "  check  says ok, or one line for each mistake: file, line, column, found, expected\n"
+     "  check  says ok, or a line for each mistake: where, what it is, what is right\n"
      "  show   every member, its value and where it came from; keys are masked\n"
-     "  init   writes DIR/websocket_settings.json (DIR: config), and the key, mode 0600\n\n"
+     "  init   writes DIR/websocket_settings.json and the key, mode 0600; DIR: config\n\n"
      "  pixi-ws-client config check\n"
      "  pixi-ws-client --settings /config/websocket_settings.json config show\n"
      "  pixi-ws-client config init --url ws://127.0.0.1:8768/api/v1 --key-stdin <key\n",

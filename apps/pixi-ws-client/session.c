@@ -16,6 +16,7 @@ void note(const char *format, ...)
     int at = snprintf(line, sizeof line, "%s: ", cli_program.self.name);
     va_list args;
 
+    progress_hide();
     fflush(stdout);
     va_start(args, format);
     vsnprintf(line + at, sizeof line - (size_t)at, format, args);
@@ -63,6 +64,7 @@ void print_failure(const struct app *app, const struct pixi_failure *f)
 {
     char text[2 * PIXI_FAILURE_TEXT + 128], page[64];
 
+    progress_hide();
     fflush(stdout);
     if (app->is_json) {
         print_failure_json(f);
@@ -129,6 +131,15 @@ static void on_signal(struct pixi_signals *signals, int signal)
     pixi_uplink_close(&s->client);
 }
 
+/* Subscriptions are calls as well, but nobody is waiting for them to be over. */
+static const char *answer_awaited(struct progress *p, uint64_t *total_ms)
+{
+    struct session *s = (struct session *)((char *)p - offsetof(struct session, progress));
+
+    *total_ms = s->answer_ms;
+    return s->answer_ms && s->client.call_count ? "waiting for the answer" : NULL;
+}
+
 int session_open(struct session *s, struct app *app, const struct pixi_uplink_handlers *h, unsigned flags)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, 0};
@@ -150,6 +161,14 @@ int session_open(struct session *s, struct app *app, const struct pixi_uplink_ha
     if (pixi_signals_open(&s->signals, &s->loop, ends) != PIXI_OK) {
         f = pixi_failure_local(PIXI_E_SYS, "signals");
     } else if (pixi_uplink_start(&s->client, &f) == PIXI_OK) {
+        s->progress = (struct progress){.app = app,
+                                        .loop = &s->loop,
+                                        .dial = &s->client.dial,
+                                        .link = &s->client.link,
+                                        .settings = &s->settings,
+                                        .endpoint = &s->client.policy.server,
+                                        .on_open = answer_awaited};
+        progress_start(&s->progress);
         return 0;
     }
     print_failure(app, &f);
@@ -174,6 +193,7 @@ void session_finish(struct session *s, int exit_code)
 void session_end(struct session *s, const struct pixi_failure *f)
 {
     s->is_over = true;
+    progress_hide();
     if (f->err == PIXI_OK || s->was_interrupted || s->is_finished)
         return; /* it was asked to end, has done its work, or has said why not: how the link closes changes nothing */
     print_failure(s->app, f);
@@ -182,6 +202,7 @@ void session_end(struct session *s, const struct pixi_failure *f)
 
 void session_close(struct session *s)
 {
+    progress_stop(&s->progress);
     pixi_uplink_clear(&s->client);
     pixi_signals_close(&s->signals);
     pixi_loop_clear(&s->loop);

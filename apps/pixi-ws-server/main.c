@@ -49,7 +49,7 @@ static const struct cli_command commands[] = {
      "  pixi-ws-server key revoke tram-7\n",
      "add list revoke", cmd_key},
     {"config", "check|show", "check or show the settings", config_options,
-     "  check  says ok, or one line for each mistake: file, line, column, found, expected\n"
+     "  check  says ok, or a line for each mistake: where, what it is, what is right\n"
      "  show   every member, its value and where it came from\n\n"
      "  pixi-ws-server config check\n"
      "  pixi-ws-server config show --config /config/pixi_ws_server.json\n",
@@ -79,7 +79,8 @@ static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {0}};
 const struct cli_program cli_program = {
     {"pixi-ws-server",
      "[--config FILE] [--keys FILE] [--listen ADDR:PORT]...\n"
-     "[--tls-listen ADDR:PORT]... [--insecure] [--echo] [--log LEVEL]",
+     "[--tls-listen ADDR:PORT]... [--insecure] [--echo]\n"
+     "[--log LEVEL]",
      "the Pixi hub: topics, requests and history over WebSocket", run_options,
      "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to come\n"
      "back, closes with 1012 and ends with 0. SIGHUP reads the API keys and the certificate again;\n"

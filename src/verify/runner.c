@@ -94,6 +94,8 @@ int pixi_verify_run(const struct pixi_verify_settings *s, struct pixi_verify_rep
 
     if (rc)
         return rc;
+    v.wires.on_wait = s->on_wait;
+    v.wires.ctx = s->ctx;
     run_rows(&v, report, &sum);
     sum.us = pixi_clock_mono_us() - start;
     sum.is_stopped = pixi_wires_are_stopped(&v.wires);

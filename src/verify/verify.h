@@ -28,6 +28,9 @@ struct pixi_verify_settings {
     struct pixi_tls_peer tls_for;   /* whose certificate; name NULL: the URL's host */
     uint32_t connect_ms, tls_ms, upgrade_ms, request_ms, close_ms; /* 5,000 each, close_ms 3,000 */
     const volatile sig_atomic_t *stop;                             /* NULL, or set to non-zero to end soon */
+    /* Called again and again while a check waits; deadline_ms: until when, by pixi_clock_mono_ms. NULL: nothing is. */
+    void (*on_wait)(void *ctx, uint64_t deadline_ms);
+    void *ctx; /* for on_wait */
 };
 
 struct pixi_verify; /* a verification under way: check.h */

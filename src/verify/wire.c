@@ -54,6 +54,8 @@ static bool turn(struct pixi_wires *ws, uint64_t deadline)
 
     if (now > deadline + GRACE_MS || pixi_wires_are_stopped(ws))
         return false;
+    if (ws->on_wait)
+        ws->on_wait(ws->ctx, deadline);
     return pixi_loop_turn(&ws->loop, left < SLICE_MS ? (int)left : SLICE_MS) == PIXI_OK && left > 0;
 }
 

@@ -34,6 +34,8 @@ struct pixi_wires {
     char tls_problem[PIXI_TLS_TEXT];
     const char *tls_fix;               /* static */
     const volatile sig_atomic_t *stop; /* borrowed, may be NULL: when set, every deadline has passed */
+    void (*on_wait)(void *ctx, uint64_t deadline_ms); /* as in verify.h */
+    void *ctx;
 };
 
 /* pixi_wires_init -- PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS. */

@@ -1,4 +1,4 @@
-"""What the end-to-end tests share: rpc, proxy and pages can be imported.
+"""What the end-to-end tests share: rpc, proxy, pages and terminal can be imported.
 
 client   client(server) -> Client       pki      certificates, made once
 tls_hub  tls_hub(cert) -> Server        secure   secure(url) -> Client with tls settings
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("rpc", "proxy", "pages")
+pytest.register_assert_rewrite("rpc", "proxy", "pages", "terminal")
 
 import certs  # noqa: E402
 

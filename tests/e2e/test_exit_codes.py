@@ -84,6 +84,27 @@ def failures(pixi, args=("send", "a", "1")):
     return failure["exit"], failure["layer"], failure["cause"], failure["fix"]
 
 
+def test_4_a_name_that_is_not_there(client, root):
+    """Names below .onion are never asked for (RFC 7686): the answer is known without a name server."""
+    pixi = client(None, url="ws://pixi.onion/api/v1", key="")
+    for args in (["send", "a", "1"], ["request", "a"], ["listen", "#"], ["connect"]):
+        code, layer, cause, fix = failures(pixi, args)
+        assert (code, layer) == (4, "name") and "pixi.onion: no such name" in cause and "name service" in fix
+    done = pixi.run("verify")
+    assert done.returncode == 4 and "layer: name" in done.stdout
+    page = (root / "docs/errors/name.md").read_text(encoding="utf-8")
+    assert pixi.run("send", "a", "1").stderr.replace("pixi.onion", "pixi.example") in page
+
+
+def test_14_no_descriptors_left(client, command, root):
+    pixi = client(None, url="ws://127.0.0.1:1/", key="")
+    program = command(["pixi-ws-client"])[0]
+    page = (root / "docs/errors/internal.md").read_text(encoding="utf-8")
+    for words in ("send a 1", "request a", "listen '#'", "connect"):
+        proc = pixi.shell(f"ulimit -n 4; exec {program} {words}")
+        assert proc.wait() == 14 and proc.err in page, (words, proc)
+
+
 def test_5_nobody_there(client, free_port):
     pixi = client(None, url=f"ws://127.0.0.1:{free_port()}/api/v1", key="")
     for args in (["send", "a", "1"], ["request", "a"], ["listen", "#"], ["connect"]):

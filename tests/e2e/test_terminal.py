@@ -1,0 +1,228 @@
+"""What a person at a terminal sees: progress, 80 columns, colours; and that a pipe sees none of it."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+import peer
+from terminal import Terminal
+
+
+@pytest.fixture
+def terminal(command, env, tmp_path):
+    """terminal(args, env) -> Terminal."""
+    started = []
+
+    def terminal(args, columns=80, **more):
+        t = Terminal(command(args), {**env, **more}, tmp_path, columns)
+        started.append(t)
+        return t
+
+    yield terminal
+    for t in started:
+        t.close()
+
+
+@contextlib.contextmanager
+def deaf():
+    """A port that takes no connection and refuses none: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(2):
+            s = stack.enter_context(socket.socket())
+            s.setblocking(False)
+            s.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def at(url, key="", **variables):
+    return {"PIXI_WS_URL": url, "PIXI_WS_API_KEY": key, **{f"PIXI_WS_{k}": str(v) for k, v in variables.items()}}
+
+
+def is_erased(t, line):
+    """It stood there, and stands there no more."""
+    return line in t.said and not any(line in left for left in t.lines())
+
+
+COMMANDS = (["send", "a", "1"], ["request", "a"], ["listen", "#"], ["connect"], ["verify"])
+
+
+# --- progress, and Ctrl-C in the middle of it ----------------------------------------------------------------------
+
+
+def interrupted(t, args):
+    """Ctrl-C is typed; it ends soon and cleanly."""
+    t.write("\x03")
+    code = t.end()
+    assert code == (0 if args == ["listen", "#"] else 130), t.said
+    assert not any(" s of " in line for line in t.lines()), t.said
+    assert "fix:" not in t.said
+
+
+@pytest.mark.parametrize("args", COMMANDS, ids=lambda a: a[0])
+def test_connecting(terminal, args):
+    with deaf() as port:
+        t = terminal(["pixi-ws-client", *args], **at(f"ws://127.0.0.1:{port}/", TIMEOUTS_CONNECT_MS=60000))
+        if args == ["verify"]:
+            t.wait(r"tcp: the port answers\? … 1 s of 60")
+        else:
+            t.wait(rf"connecting to 127\.0\.0\.1:{port} … 1 s of 60")
+            t.wait(rf"\r\x1b\[Kconnecting to 127\.0\.0\.1:{port} … 2 s of 60")
+        interrupted(t, args)
+
+
+@pytest.mark.parametrize("args", COMMANDS, ids=lambda a: a[0])
+@pytest.mark.parametrize("scheme", ["ws", "wss"])
+def test_waiting_for_tls_or_the_upgrade(terminal, args, scheme):
+    with peer.Peer(peer.hold) as other:
+        url = other.url.replace("ws:", f"{scheme}:")
+        waits = {"TIMEOUTS_UPGRADE_MS": 50000, "TIMEOUTS_TLS_MS": 50000}
+        t = terminal(["pixi-ws-client", *args], **at(url, **waits))
+        if args == ["verify"]:
+            t.wait(r"(tls: .*|upgrade: .*)\? … 1 s of 50")
+        else:
+            t.wait(r"waiting for (TLS with \S+|\S+ to answer the upgrade) … 1 s of 50")
+        interrupted(t, args)
+
+
+def test_asking_a_proxy(terminal):
+    with peer.Peer(peer.hold) as other:
+        proxy = f"http://127.0.0.1:{other.port}"
+        env = at("ws://pixi.example/", TIMEOUTS_CONNECT_MS=40000, PROXY_URL=proxy)
+        for args in COMMANDS[:4]:
+            t = terminal(["pixi-ws-client", *args], **env)
+            t.wait(r"asking the proxy for a way to pixi\.example … 1 s of 40")
+            interrupted(t, args)
+
+
+@pytest.mark.parametrize("args", [["send", "a", "1"], ["request", "a"]], ids=lambda a: a[0])
+def test_waiting_for_the_answer(terminal, args):
+    with peer.Peer(lambda p, s: (peer.upgrade(p, s), peer.hold(p, s))) as other:
+        t = terminal(["pixi-ws-client", *args, "--timeout", "30"], **at(other.url, TIMEOUTS_CLOSE_MS=30000))
+        t.wait(r"waiting for the answer … 1 s of 30")
+        t.write("\x03")
+        t.wait(r"waiting for 127\.0\.0\.1:\d+ to close … 1 s of 30")
+        interrupted(t, args)  # the second time it does not wait
+
+
+def test_the_line_makes_room(terminal, hub):
+    """For what is printed, and for a failure."""
+    s = hub()
+    with peer.Peer(peer.hold) as other:
+        t = terminal(["pixi-ws-client", "send", "a", "1"], **at(other.url, TIMEOUTS_UPGRADE_MS=1600))
+        assert t.end() == 10
+        assert is_erased(t, "to answer the upgrade … 1 s of 1.6")
+        assert t.lines()[0].startswith("pixi-ws-client: upgrade: 127.0.0.1:"), t.said
+    t = terminal(["pixi-ws-client", "request", "request/slow"], **at(s.url, s.key))
+    assert t.end() == 12 and " s of " not in t.said
+
+
+def test_nothing_of_it_in_a_pipe(run, terminal, tmp_path):
+    with peer.Peer(peer.hold) as other:
+        env = at(other.url, TIMEOUTS_UPGRADE_MS=1300)
+        for args in (["send", "a", "1"], ["verify", "--quick"]):
+            done = run(["pixi-ws-client", *args], env=env, cwd=tmp_path)
+            assert done.returncode == 10 and " s of " not in done.stdout + done.stderr and "\x1b" not in done.stderr
+        t = terminal(["pixi-ws-client", "--json", "send", "a", "1"], **env)
+        assert t.end() == 10 and " s of " not in t.said
+        t = terminal(["pixi-ws-client", "send", "a", "1"], **env, TERM="dumb")
+        assert t.end() == 10 and " s of " not in t.said
+
+
+# --- signals -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_before_there_is_a_link(spawn, tmp_path, sig):
+    """Without a terminal, while connecting, in TLS and in the upgrade: the code is 128 and the signal's number."""
+    with deaf() as port, peer.Peer(peer.hold) as other:
+        for url in (f"ws://127.0.0.1:{port}/", other.url, other.url.replace("ws:", "wss:")):
+            waits = {f"TIMEOUTS_{w}_MS": 600000 for w in ("CONNECT", "TLS", "UPGRADE")}
+            procs = [spawn(["pixi-ws-client", *args], env=at(url, **waits), cwd=tmp_path) for args in COMMANDS]
+            for proc in procs:
+                ignored_yet(proc.pid, sig)
+                os.kill(proc.pid, sig)
+            for args, proc in zip(COMMANDS, procs):
+                code = proc.wait()
+                assert code == (0 if args[0] == "listen" else 128 + sig), (args, code, proc)
+                assert "fix:" not in proc.err
+
+
+def ignored_yet(pid, sig):
+    """Waits until the program has taken the signal into its own hands: blocked or caught, by /proc."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with open(f"/proc/{pid}/status", encoding="ascii") as status:
+            text = status.read()
+        masks = [int(m, 16) for m in re.findall(r"^Sig(?:Blk|Cgt):\s*(\w+)$", text, re.M)]
+        if any(mask >> (sig - 1) & 1 for mask in masks):
+            return
+    raise AssertionError(f"signal {sig} still ends it")
+
+
+# --- 80 columns, colours -------------------------------------------------------------------------------------------
+
+
+def columns(line):
+    return len(line.replace("\r", ""))
+
+
+def test_80_columns(terminal, client, hub, free_port, root):
+    s = hub()
+    env = at(s.url, s.key, PROXY_NO_PROXY="", TLS_CA_FILE="/etc/ssl/certs/ca-certificates.crt")
+    shows = [
+        ["pixi-ws-client", "--help"],
+        *(["pixi-ws-client", name, "--help"] for name in ("verify", "send", "listen", "connect", "config", "explain")),
+        ["pixi-ws-server", "--help"],
+        ["pixi-ws-server", "key", "--help"],
+        ["pixi-ws-server", "config", "show"],
+        ["pixi-ws-client", "verify"],
+        ["pixi-ws-client", "verify", f"ws://127.0.0.1:{free_port()}/"],
+        ["pixi-ws-client", "verify", "--list"],
+        ["pixi-ws-client", "config", "show"],
+        ["pixi-ws-client", "explain"],
+        ["pixi-ws-client", "send", "a/#", "1"],
+        ["pixi-ws-client", "--url", s.url + "/" + 60 * "x", "send", "a", "1"],
+        ["pixi-ws-client", "--settings", str(root / "no/such/folder/of/settings/anywhere/at/all.json"), "listen"],
+    ]
+    for args in shows:
+        t = terminal(args, **env)
+        t.end()
+        wide = [line for line in t.lines() if columns(line) > 80 and " " in line.strip()]
+        assert not wide and len(t.lines()) > 1, (args, wide)
+
+
+def test_a_pipe_gets_whole_lines(run, tmp_path, free_port):
+    """Folding is for people."""
+    env = at(f"ws://127.0.0.1:{free_port()}/", TLS_CA_FILE="/etc/ssl/certs/ca-certificates.crt")
+    done = run(["pixi-ws-client", "config", "show"], env=env, cwd=tmp_path)
+    rows = [line for line in done.stdout.splitlines() if line and not line.startswith("API key")]
+    assert all(re.match(r"[a-z$][\w$.]* +\S", row) for row in rows) and max(map(len, rows)) > 80
+
+
+def test_colours(terminal, hub):
+    s = hub()
+    for more, is_coloured in (({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)):
+        for args in (["verify", "--quick"], ["explain", "7"]):
+            t = terminal(["pixi-ws-client", *args], **at(s.url, s.key), **more)
+            assert t.end() == 0
+            assert bool(re.search(r"\x1b\[[0-9;]*m", t.said)) == is_coloured, (args, more, t.said)
+
+
+def test_a_failure_names_its_page(terminal, client, free_port, run):
+    """On a terminal; and the page is there."""
+    env = at(f"ws://127.0.0.1:{free_port()}/")
+    t = terminal(["pixi-ws-client", "send", "a", "1"], **env)
+    assert t.end() == 5
+    page = re.search(r"^  see: pixi-ws-client explain (\S+)\r$", t.said, re.M)[1]
+    assert run(["pixi-ws-client", "explain", page]).stdout.startswith("Nobody takes the connection")
+    with peer.Peer(peer.says(peer.close_frame(1013), first=peer.upgrade, then=peer.hold)) as other:
+        t = terminal(["pixi-ws-client", "request", "a"], **at(other.url, TIMEOUTS_CLOSE_MS=100))
+        assert t.end() == 11 and "see: pixi-ws-client explain 1013" in t.said
