@@ -1,4 +1,5 @@
 #include "pixi-ws-client/cmd.h"
+#include "pixi-ws-client/edit.h"
 #include "pixi-ws-client/lines.h"
 
 #include "base/base64.h"
@@ -25,7 +26,9 @@ struct connect {
     bool is_input_over;
     struct pixi_signals signals;
     struct progress progress;
-    struct lines lines;
+    struct lines lines; /* of a pipe or a file */
+    struct edit edit;   /* of a terminal */
+    bool is_edited;
     struct pixi_buf authorization;
     const char *protocol, *key_log;
     bool is_binary, is_over, is_dialled, was_interrupted;
@@ -53,15 +56,23 @@ static void fail(struct connect *c, const struct pixi_failure *f)
     }
 }
 
-static void on_line(struct lines *l, struct pixi_cur line)
+/* For people; above the line that is being typed. */
+static void say(struct connect *c, const char *text)
 {
-    struct connect *c = OF(lines, l);
+    edit_hide(&c->edit);
+    note("%s", text);
+    edit_show(&c->edit);
+}
+
+/* false: too much waits to be sent, no more lines for now. */
+static bool send_line(struct connect *c, struct pixi_cur line)
+{
     size_t len = pixi_cur_left(&line);
     int rc;
 
     if (!c->is_binary && !pixi_utf8_is_valid(line.p, len)) {
-        note("this line is not UTF-8 and was not sent; --binary sends any bytes");
-        return;
+        say(c, "this line is not UTF-8 and was not sent; --binary sends any bytes");
+        return true;
     }
     rc = pixi_link_send(&c->link, c->is_binary ? PIXI_WS_BINARY : PIXI_WS_TEXT, line.p, len);
     if (rc != PIXI_OK && rc != PIXI_E_WS_CLOSED) {
@@ -70,9 +81,31 @@ static void on_line(struct lines *l, struct pixi_cur line)
         fail(c, &f);
         pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
     } else if (pixi_link_waiting(&c->link) > c->limits.queue_bytes / 4) {
-        lines_pause(l);
         pixi_link_want_drained(&c->link);
+        return false;
     }
+    return true;
+}
+
+static void on_line(struct lines *l, struct pixi_cur line)
+{
+    if (!send_line(OF(lines, l), line))
+        lines_pause(l);
+}
+
+static void on_typed(struct edit *e, struct pixi_cur line)
+{
+    if (!send_line(OF(edit, e), line))
+        edit_pause(e);
+}
+
+/* On a terminal nothing more is waited for. */
+static void on_typed_end(struct edit *e)
+{
+    struct connect *c = OF(edit, e);
+
+    c->is_input_over = true;
+    pixi_loop_set_timer(&c->loop, &c->quiet, c->wait_ms);
 }
 
 static void on_lines_end(struct lines *l, int err)
@@ -100,6 +133,13 @@ static void on_open(struct pixi_link *k, struct pixi_cur protocol)
     if (isatty(STDERR_FILENO))
         note("connected%s%.*s; a line is a message, Ctrl-D ends", protocol.p ? ", " : "",
              (int)pixi_cur_left(&protocol), protocol.p ? (const char *)protocol.p : "");
+    if (edit_is_possible()) {
+        c->edit.on_line = on_typed;
+        c->edit.on_end = on_typed_end;
+        c->is_edited = edit_open(&c->edit, &c->loop) == PIXI_OK;
+        if (c->is_edited)
+            return; /* cmd_connect runs it, from outside the loop */
+    }
     c->lines.on_line = on_line;
     c->lines.on_end = on_lines_end;
     lines_open(&c->lines, &c->loop, STDIN_FILENO, c->settings.limits.message_bytes);
@@ -119,6 +159,7 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
     struct connect *c = OF(link, k);
 
     progress_hide();
+    edit_hide(&c->edit);
     if (c->is_input_over && pixi_timer_is_set(&c->quiet))
         pixi_loop_set_timer(&c->loop, &c->quiet, c->wait_ms);
     if (type == PIXI_WS_BINARY && !c->is_binary) {
@@ -130,6 +171,7 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
     }
     if (fflush(stdout) != 0)
         pixi_link_close(k, PIXI_WS_CLOSE_DONE, NULL); /* nobody reads any more */
+    edit_show(&c->edit);
 }
 
 static void on_refused(struct pixi_link *k, const struct pixi_http_head *head, struct pixi_cur body)
@@ -144,6 +186,7 @@ static void on_refused(struct pixi_link *k, const struct pixi_http_head *head, s
 static void on_drained(struct pixi_link *k)
 {
     lines_resume(&OF(link, k)->lines);
+    edit_resume(&OF(link, k)->edit);
 }
 
 static void note_close(const struct pixi_link_end *end)
@@ -162,6 +205,7 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
 
     c->is_over = true;
     progress_hide();
+    edit_stop(&c->edit);
     if (end->err == PIXI_OK && (end->is_ours || end->code == PIXI_WS_CLOSE_DONE)) {
         if (isatty(STDERR_FILENO) && !end->is_ours)
             note_close(end);
@@ -226,6 +270,11 @@ static void on_signal(struct pixi_signals *signals, int signal)
 {
     struct connect *c = OF(signals, signals);
 
+    if (signal == SIGWINCH) {
+        edit_resize(&c->edit);
+        return;
+    }
+    edit_stop(&c->edit);
     if (!c->exit_code)
         c->exit_code = 128 + signal;
     if (c->was_interrupted || c->link.state == PIXI_LINK_CLOSED)
@@ -282,7 +331,7 @@ static int take_key(struct connect *c)
 
 static int start(struct connect *c)
 {
-    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, 0};
+    static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, 0};
     const struct pixi_settings *s = &c->settings;
     struct pixi_dial_to to = {.host = s->endpoints[0].host,
                               .port = s->endpoints[0].port,
@@ -317,6 +366,7 @@ static int start(struct connect *c)
 static void clear(struct connect *c)
 {
     progress_stop(&c->progress);
+    edit_close(&c->edit);
     pixi_dial_cancel(&c->dial);
     pixi_loop_cancel_timer(&c->loop, &c->quiet);
     pixi_link_drop(&c->link, PIXI_E_WS_CLOSED);
@@ -344,7 +394,8 @@ int cmd_connect(struct app *app, int argc, char **argv)
     if (!exit_code && pixi_loop_init(&c.loop) == PIXI_OK) {
         exit_code = start(&c);
         while (!exit_code && !c.is_over && pixi_loop_turn(&c.loop, -1) == PIXI_OK)
-            ;
+            if (c.is_edited && !c.edit.is_over)
+                edit_run(&c.edit);
         if (!exit_code)
             exit_code = c.exit_code;
         clear(&c);

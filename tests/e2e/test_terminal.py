@@ -2,9 +2,13 @@
 
 import contextlib
 import os
+import queue
 import re
 import signal
 import socket
+import subprocess
+import termios
+import threading
 import time
 
 import pytest
@@ -226,3 +230,150 @@ def test_a_failure_names_its_page(terminal, client, free_port, run):
     with peer.Peer(peer.says(peer.close_frame(1013), first=peer.upgrade, then=peer.hold)) as other:
         t = terminal(["pixi-ws-client", "request", "a"], **at(other.url, TIMEOUTS_CLOSE_MS=100))
         assert t.end() == 11 and "see: pixi-ws-client explain 1013" in t.said
+
+
+# --- connect: lines are edited -------------------------------------------------------------------------------------
+
+LEFT, UP, ESC, CTRL_C, CTRL_D = "\x1b[D", "\x1b[A", "\x1b", "\x03", "\x04"
+
+
+class Chat:
+    """A peer that keeps what it hears, and says what the test wants said."""
+
+    def __init__(self):
+        self.heard, self.sock, self.ready = queue.Queue(), None, threading.Event()
+
+    def __call__(self, p, sock):
+        peer.upgrade(p, sock)
+        self.sock = sock
+        self.ready.set()
+        while head := self._exactly(2):
+            length = head[1] & 127
+            mask, payload = self._exactly(4), self._exactly(length)
+            text = bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+            if head[0] & 15 == 8:
+                sock.sendall(bytes([0x88, length]) + text)
+                return
+            self.heard.put(text.decode())
+
+    def _exactly(self, count):
+        got = b""
+        while len(got) < count:
+            more = self.sock.recv(count - len(got))
+            if not more:
+                raise EOFError
+            got += more
+        return got
+
+    def say(self, text):
+        self.sock.sendall(bytes([0x81, len(text.encode())]) + text.encode())
+
+    def hear(self):
+        return self.heard.get(timeout=20)
+
+
+@pytest.fixture
+def chat(terminal):
+    """chat(columns) -> (Terminal, Chat): connected, the prompt is there."""
+    with contextlib.ExitStack() as stack:
+
+        def chat(columns=80):
+            talk = Chat()
+            other = stack.enter_context(peer.Peer(talk))
+            t = terminal(["pixi-ws-client", "connect", "--protocol", "pixi.v1"], columns, **at(other.url))
+            t.wait(r"Ctrl-D ends\r\n> ")
+            assert talk.ready.wait(20)
+            return t, talk
+
+        yield chat
+
+
+def test_lines_are_edited(chat):
+    t, other = chat()
+    t.write("heo" + LEFT + "ll" + "\r")
+    assert other.hear() == "hello"  # inserted before the last letter
+    t.write("zwölf €\x7f\x7f🚋\r")
+    assert other.hear() == "zwölf🚋"
+    t.write(UP + UP + "!\r")
+    assert other.hear() == "hello!"
+    t.write("\r")
+    assert other.hear() == ""
+    t.write(CTRL_D)
+    assert t.end() == 0, t.said
+
+
+def test_what_comes_stands_above_the_line(chat):
+    t, other = chat()
+    t.write("abc")
+    t.wait("> abc$")
+    before = len(t.said)
+    other.say("news")
+    t.wait(r"\r\x1b\[Jnews\r\n[^a-z]*> abc", before)
+    t.write("d\r")
+    assert other.hear() == "abcd"
+    t.write(ESC)  # the beginning of a key: what comes is shown all the same
+    other.say("more news")
+    t.wait(r"more news\r\n")
+    t.write("f" + "x\r")  # ESC f is a key: a word forward
+    assert other.hear() == "x"
+
+
+def test_a_line_of_several_rows_makes_room(chat):
+    t, other = chat(columns=20)
+    t.write("x" * 45)
+    t.wait("x{2}[^x]*x{2}[^x]*$")
+    while len(re.findall("x", t.said)) < 45:
+        t.wait("x", len(t.said))
+    before = len(t.said)
+    other.say("news")
+    t.wait(r"\x1b\[2A\r\x1b\[Jnews\r\n", before)
+    t.write("y\r")
+    assert other.hear() == "x" * 45 + "y"
+
+
+def test_many_lines_at_once(chat):
+    """As pasted: none is lost, the order stays."""
+    t, other = chat()
+    lines = [f"line {i}" for i in range(200)]
+    for start in range(0, 200, 20):
+        t.write("".join(line + "\r" for line in lines[start : start + 20]))
+        assert [other.hear() for _ in range(20)] == lines[start : start + 20]
+        t.wait(re.escape(lines[start + 19]))
+
+
+@pytest.mark.parametrize("how", ["ctrl-c", "ctrl-d", "sigterm", "closed"])
+def test_the_terminal_is_left_as_it_was(chat, terminal, how):
+    t, other = chat()
+    was = termios.tcgetattr(t.fd)  # while a line is edited
+    assert not was[3] & termios.ICANON
+    t.write("half a li")
+    t.wait("half a li")
+    if how == "ctrl-c":
+        t.write(CTRL_C)
+    elif how == "ctrl-d":
+        t.write("\x15" + CTRL_D)
+    elif how == "sigterm":
+        os.kill(t.proc.pid, signal.SIGTERM)
+    else:
+        other.sock.sendall(peer.close_frame(1000, b"enough"))
+    code = t.proc.wait(20)
+    assert code == {"ctrl-c": 130, "ctrl-d": 0, "sigterm": 143, "closed": 0}[how]
+    now = termios.tcgetattr(t.fd)
+    assert now[3] & termios.ICANON and now[3] & termios.ECHO
+    t.end()
+    assert ("closed by the server with 1000: enough" in t.said) == (how == "closed")
+
+
+def test_the_history_stays_in_memory(chat, env, tmp_path):
+    t, other = chat()
+    t.write('{"key": "pk_something"}\r')
+    other.hear()
+    t.write(CTRL_D)
+    assert t.end() == 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and b"pk_some" in path.read_bytes()]
+
+
+def test_only_the_client_has_libedit(command):
+    for program, has in (("pixi-ws-client", True), ("pixi-ws-server", False)):
+        told = subprocess.run(["ldd", *command([program])], capture_output=True, text=True, check=True).stdout
+        assert ("libedit" in told) == has
