@@ -1,7 +1,11 @@
 #include "pixi-ws-client/cmd.h"
 #include "pixi-ws-client/page.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 enum { SETTINGS, URL, JSON, VERSION };
 
@@ -181,10 +185,28 @@ static int read_options(struct app *app, int argc, char **argv, int *at)
     return 0;
 }
 
-static int run(int argc, char **argv)
+/* Output that nobody got is a failure, too. Where the reader has gone, as head does, listen and connect were told to end
+ * by that; the others end as if the signal had ended them. */
+static int check_output(const struct cli_command *command, int exit_code)
+{
+    struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    bool is_flushed = fflush(stdout) == 0;
+
+    if (exit_code || (is_flushed && !ferror(stdout)))
+        return exit_code;
+    if (poll(&out, 1, 0) == 1 && out.revents & POLLERR) {
+        bool ends_so = command && (command->run == cmd_listen || command->run == cmd_connect);
+
+        return ends_so ? 0 : 128 + SIGPIPE;
+    }
+    note("standard output: not everything could be written%s%s", is_flushed ? "" : ": ",
+         is_flushed ? "" : strerror(errno));
+    return PIXI_EXIT_INTERNAL;
+}
+
+static int run(int argc, char **argv, const struct cli_command **command)
 {
     struct app app = {0};
-    const struct cli_command *command;
     int at = 0, exit_code;
 
     if (argc == 3 && strcmp(argv[1], "--print") == 0)
@@ -196,17 +218,16 @@ static int run(int argc, char **argv)
         cli_print_help(&cli_program.self);
         return PIXI_EXIT_USAGE;
     }
-    command = cli_command_of(argv[at]);
-    if (!command)
+    *command = cli_command_of(argv[at]);
+    if (!*command)
         return cli_unknown_command(argv[at]);
-    return command->run(&app, argc - at, argv + at);
+    return (*command)->run(&app, argc - at, argv + at);
 }
 
 int main(int argc, char **argv)
 {
-    int exit_code = run(argc, argv);
+    const struct cli_command *command = NULL;
+    int exit_code = run(argc, argv, &command);
 
-    if (fflush(stdout) != 0 && !exit_code)
-        exit_code = PIXI_EXIT_INTERNAL;
-    return exit_code;
+    return check_output(command, exit_code);
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 
 import pytest
 
@@ -265,3 +266,77 @@ def test_a_second_interrupt_does_not_wait(client):
             os.kill(proc.pid, signal.SIGINT)
             os.kill(proc.pid, signal.SIGTERM)  # two of a kind may become one
             assert proc.wait() == code
+
+
+def into(pixi, command, args, stdout):
+    """Its exit code and what it says, its standard output being this."""
+    done = subprocess.run(
+        command(["pixi-ws-client", *args]), stdin=subprocess.DEVNULL, stdout=stdout, stderr=subprocess.PIPE, text=True,
+        env={**pixi.process_env, **pixi.env}, cwd=pixi.cwd, timeout=60,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def test_nobody_reads(hub, client, command, env):
+    """As with `| head`: no failure is told; the code is SIGPIPE's, but for what ends that way."""
+    pixi = client(hub())
+    pixi.process_env = env
+    pixi.ok("send", "--retain", "event/kept", "1")
+    pixi.listen("request/q", "--reply", "1")
+    for args, wanted in (
+        (["--help"], (-signal.SIGPIPE, 141)),
+        (["explain", "7"], (-signal.SIGPIPE, 141)),
+        (["config", "show"], (-signal.SIGPIPE, 141)),
+        (["verify"], (141,)),
+        (["request", "request/q"], (141,)),
+        (["--json", "send", "event/a", "1"], (141,)),
+        (["send", "event/a", "1"], (0,)),
+        (["listen", "event/kept"], (0,)),
+        (["connect", "--protocol", "pixi.v1"], (0,)),
+    ):
+        ours, theirs = os.pipe()
+        os.close(ours)
+        code, said = into(pixi, command, args, theirs)
+        os.close(theirs)
+        assert code in wanted and "fix:" not in said and "could be written" not in said, (args, code, said)
+
+
+def test_14_a_full_disk(hub, client, command, env):
+    pixi = client(hub())
+    pixi.process_env = env
+    pixi.ok("send", "--retain", "event/kept", "1")
+    pixi.listen("request/q", "--reply", "1")
+    for args in (
+        ["--help"], ["explain", "7"], ["verify"], ["request", "request/q"], ["listen", "event/kept"], ["config", "show"],
+    ):  # fmt: skip
+        with open("/dev/full", "wb") as full:
+            code, said = into(pixi, command, args, full)
+        assert code == 14 and "standard output: not everything could be written" in said, (args, code, said)
+
+
+@pytest.mark.parametrize(
+    "args, means",
+    [
+        (["pixi-ws-client", "--jsno"], "--json"),
+        (["pixi-ws-client", "--setings=x"], "--settings"),
+        (["pixi-ws-client", "send", "--retian"], "--retain"),
+        (["pixi-ws-client", "connect", "--protocols", "x"], "--protocol"),
+        (["pixi-ws-client", "listen", "--no-retaind"], "--no-retained"),
+        (["pixi-ws-client", "verify", "--halp"], "--help"),
+        (["pixi-ws-server", "--lisen", "x"], "--listen"),
+        (["pixi-ws-server", "key", "add", "x", "--publsh", "#"], "--publish"),
+        (["pixi-ws-server", "config", "--jason"], "--json"),
+        (["pixi-ws-client", "lsten"], '"listen"'),
+        (["pixi-ws-server", "kye"], '"key"'),
+    ],
+    ids=lambda a: a[-1] if isinstance(a, list) else None,
+)
+def test_2_the_nearest_right_one(run, args, means):
+    done = run(args)
+    assert done.returncode == 2 and not done.stdout and f"did you mean {means}?" in done.stderr, done
+
+
+def test_2_nothing_is_near(run):
+    for args in (["--frobnicate"], ["send", "--frobnicate"], ["-x"], ["send", "-q", "a", "b"], ["--json=1"]):
+        done = run(["pixi-ws-client", *args])
+        assert done.returncode == 2 and "did you mean" not in done.stderr and args[0].split("=")[0] in done.stderr + "send"
