@@ -1,6 +1,7 @@
 """`explain`, and that what its pages show is what the programs print."""
 
 import re
+import socket
 
 import pytest
 
@@ -149,7 +150,7 @@ def test_looks_of_an_open_connection(root, client, name, says):
 
 
 def test_looks_cut_and_silent(root, client):
-    with peer.Peer(peer.says(b"", first=peer.upgrade)) as other:
+    with peer.Peer(lambda p, s: (peer.upgrade(p, s), s.shutdown(socket.SHUT_WR), peer.hold(p, s))) as other:
         holds(root, "close-1006", client(other).run("request", "a").stderr)
     with peer.Peer(lambda p, s: (peer.upgrade(p, s), peer.hold(p, s))) as other:
         pixi = client(other, KEEPALIVE_INTERVAL_MS=50, KEEPALIVE_TIMEOUT_MS=50, TIMEOUTS_CLOSE_MS=100)
