@@ -2,6 +2,7 @@
 
 client   client(server) -> Client       pki      certificates, made once
 tls_hub  tls_hub(cert) -> Server        secure   secure(url) -> Client with tls settings
+terminal terminal(args) -> Terminal     (80 columns)
 """
 
 import datetime
@@ -14,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest.register_assert_rewrite("rpc", "proxy", "pages", "terminal")
 
 import certs  # noqa: E402
+from terminal import Terminal  # noqa: E402
 
 KEY = "pk_of-nobody_in-particular"
 
@@ -118,3 +120,18 @@ def secure(client, settings):
         return client(None, url=url, key=key, SETTINGS=file)
 
     return secure
+
+
+@pytest.fixture
+def terminal(command, env, tmp_path):
+    """terminal(args, env) -> Terminal."""
+    started = []
+
+    def terminal(args, columns=80, **more):
+        t = Terminal(command(args), {**env, **more}, tmp_path, columns)
+        started.append(t)
+        return t
+
+    yield terminal
+    for t in started:
+        t.close()

@@ -123,6 +123,18 @@ def test_names_without_an_address(pixi, case):
     assert all(says in cause for cause in causes), causes
 
 
+@pytest.mark.parametrize("args", [["send", "a", "1"], ["request", "a"], ["listen", "#"], ["connect"], ["verify"]])
+def test_ctrl_c_while_a_name_is_looked_up(terminal, bin_dir, may_make_worlds, args):
+    """The name server says nothing: that is told after a second, and Ctrl-C ends it at once."""
+    made = ["/usr/bin/python3", world.__file__, '{"mute": true}', bin_dir / "pixi-ws-client"]
+    env = {"PIXI_WS_URL": "ws://pixi.test:8768/", "PIXI_WS_TIMEOUTS_CONNECT_MS": "60000"}
+    t = terminal([*made, *args], **env)
+    t.wait(r"(looking up pixi\.test|name: the host has an address\?) … 1 s of 60")
+    t.write("\x03")
+    assert t.end() == (0 if args[0] == "listen" else 130) and "fix:" not in t.said, t.said
+    assert not any(" s of " in line for line in t.lines())
+
+
 def test_a_machine_without_a_network(pixi):
     causes = fails(pixi, {}, "ws://192.0.2.1:8768/", 5, "tcp")
     assert all("192.0.2.1:8768: Network is unreachable" in cause for cause in causes)

@@ -14,22 +14,6 @@ import time
 import pytest
 
 import peer
-from terminal import Terminal
-
-
-@pytest.fixture
-def terminal(command, env, tmp_path):
-    """terminal(args, env) -> Terminal."""
-    started = []
-
-    def terminal(args, columns=80, **more):
-        t = Terminal(command(args), {**env, **more}, tmp_path, columns)
-        started.append(t)
-        return t
-
-    yield terminal
-    for t in started:
-        t.close()
 
 
 @contextlib.contextmanager

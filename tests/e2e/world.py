@@ -5,6 +5,7 @@
 Everything is in new namespaces that go with the program. Its network is lo alone, so nothing else is reached.
   hosts   /etc/hosts as text
   names   what the name server on 127.0.0.1 says: {"name": [address, ...] or a response code}; else NXDOMAIN; null: none runs
+  mute    true: a name server that never answers, instead; the program takes the place of this process
   echo    ["ADDRESS:PORT", ...] where pixi-ws-server --echo listens; its program is "server"
   deaf    ["ADDRESS:PORT", ...] that answer no connection attempt
   addresses  more IPv6 addresses of lo
@@ -125,6 +126,11 @@ def main():
         serve_names(what["names"])
     for text in what.get("deaf", []):
         make_deaf(text, kept)
+    if what.get("mute"):
+        mute = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        mute.bind(("127.0.0.1", 53))
+        mute.set_inheritable(True)
+        os.execv(program[0], program)
     server = None
     if what.get("echo"):
         args = [what["server"], "--echo", *(a for at in what["echo"] for a in ("--listen", at))]
