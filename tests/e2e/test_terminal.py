@@ -14,6 +14,7 @@ import time
 import pytest
 
 import peer
+from rpc import Rpc
 
 
 @contextlib.contextmanager
@@ -23,7 +24,7 @@ def deaf():
         listener = stack.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
-        for _ in range(2):
+        for _ in range(4):
             s = stack.enter_context(socket.socket())
             s.setblocking(False)
             s.connect_ex(listener.getsockname())
@@ -101,15 +102,24 @@ def test_waiting_for_the_answer(terminal, args):
 
 
 def test_the_line_makes_room(terminal, hub):
-    """For what is printed, and for a failure."""
-    s = hub()
-    with peer.Peer(peer.hold) as other:
-        t = terminal(["pixi-ws-client", "send", "a", "1"], **at(other.url, TIMEOUTS_UPGRADE_MS=1600))
-        assert t.end() == 10
-        assert is_erased(t, "to answer the upgrade … 1 s of 1.6")
+    """For a failure, and for a message."""
+    enough = threading.Event()
+    with peer.Peer(lambda p, s: (p.head(s), enough.wait(20))) as other:
+        t = terminal(["pixi-ws-client", "send", "a", "1"], **at(other.url, TIMEOUTS_UPGRADE_MS=60000))
+        t.wait("to answer the upgrade … 1 s of 60")
+        enough.set()
+        assert t.end() == 7
+        assert is_erased(t, "to answer the upgrade")
         assert t.lines()[0].startswith("pixi-ws-client: upgrade: 127.0.0.1:"), t.said
-    t = terminal(["pixi-ws-client", "request", "request/slow"], **at(s.url, s.key))
-    assert t.end() == 12 and " s of " not in t.said
+    s = hub()
+    with Rpc(s) as slow:
+        slow.subscribe("request/slow")
+        t = terminal(["pixi-ws-client", "request", "request/slow"], **at(s.url, s.key))
+        request = slow.note()["request"]
+        t.wait("waiting for the answer … 1 s of 30")
+        slow.call("reply", request=request, payload={"late": True})
+        assert t.end() == 0
+        assert t.lines()[0] == '{"late": true}', t.said
 
 
 def test_nothing_of_it_in_a_pipe(run, terminal, tmp_path):
