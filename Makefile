@@ -3,6 +3,7 @@
 #   make            the programs, in build/bin
 #   make verify     the main job: server, settings, client, and the proof that the link works
 #   make test       unit tests and process tests, with ASan and UBSan
+#   make rust       the Rust crates' client, in build/bin, too
 #   make lint       modules, format, static checks, both compilers
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
@@ -80,6 +81,7 @@ endef
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 include library.mk
+include rust.mk
 .SECONDARY:
 -include $(wildcard $(foreach f,rel san pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(B)/san/test/*/*/*.d \
                     $(B)/san/test/*/*/*/*.d)
@@ -125,15 +127,15 @@ unit-programs: $(UNIT)
 deps-build:
 	@tools/install-deps build
 deps-test: deps-build
-	@tools/install-deps test
+	@tools/install-deps test rust
 deps-lint: deps-build
-	@tools/install-deps test lint
+	@tools/install-deps test rust lint
 
 verify: all
 	@tools/verify
 
 test: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs
 	@tools/run-tests $(UNIT)
 
 test-unit: deps-test
