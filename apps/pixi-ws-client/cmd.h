@@ -55,6 +55,19 @@ static inline struct session *session_of(struct pixi_uplink *c)
     return c->ctx;
 }
 
+#define FIX_MESSAGE_BYTES "send less at a time, or raise limits.message_bytes here and at the server"
+
+/* tell -- a failure that is this program's own to find, printed as print_failure does. Returns exit_code. */
+int tell(const struct app *app, int exit_code, const char *layer, const char *fix, const char *cause, ...)
+    __attribute__((format(printf, 5, 6)));
+/* tell_mistakes -- of the settings, a line each. */
+void tell_mistakes(const struct app *app, struct pixi_cur lines);
+/* tell_input -- of standard input: err is PIXI_E_SYS (sys_errno says why) or PIXI_E_LIMIT (a line). The exit code. */
+int tell_input(const struct app *app, int err, int sys_errno);
+/* tell_no_loop -- pixi_loop_init has failed, errno says why. */
+int tell_no_loop(const struct app *app);
+/* tell_output -- standard output could not be written, errno says why. Nobody reading any more is no failure: 0. */
+int tell_output(const struct app *app);
 /* note_lost -- a connection is lost, and where and when the next is tried. */
 void note_lost(const struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms);
 /* note_key_log -- says what --key-log does to this connection. */
@@ -73,8 +86,9 @@ struct payload {
 };
 
 /* 0 or the exit code, told on standard error. */
-int payload_read_file(struct payload *p, const char *path, size_t max); /* "-": standard input */
-int payload_add_header(struct payload *p, const char *text);            /* NAME=VALUE */
+int payload_read_file(const struct app *app, struct payload *p, const char *path,
+                      size_t max);                           /* "-": standard input */
+int payload_add_header(struct payload *p, const char *text); /* NAME=VALUE */
 void payload_put(struct pixi_json_out *w, const struct payload *p);
 void payload_clear(struct payload *p);
 

@@ -12,6 +12,7 @@ enum { URL, KEY_FILE, KEY_STDIN, FORCE };
 
 /* What init is told, and what it will write. */
 struct init {
+    const struct app *app;
     const char *dir, *url, *key_file;
     bool reads_key, is_forced;
     struct pixi_buf settings_path, key_path; /* each ends with a NUL */
@@ -23,13 +24,18 @@ static void print_error(const struct pixi_buf *b)
     cli_fold(stderr, b->len ? (const char *)b->bytes : "", b->len);
 }
 
-static int print_and_clear(struct pixi_buf *b)
+static int print_and_clear(const struct app *app, struct pixi_buf *b)
 {
+    int exit_code = 0;
+
     cli_fold(stdout, b->len ? (const char *)b->bytes : "", b->len);
     if (b->err != PIXI_OK)
-        note("%s", pixi_err_text(b->err));
+        exit_code = tell(app, PIXI_EXIT_INTERNAL, "internal", "free memory on this machine", "config: %s",
+                         pixi_err_text(b->err));
+    else if (fflush(stdout) != 0)
+        exit_code = tell_output(app);
     pixi_buf_clear(b);
-    return b->err == PIXI_OK ? 0 : PIXI_EXIT_INTERNAL;
+    return exit_code;
 }
 
 static void put_text(struct pixi_json_out *w, struct pixi_cur text)
@@ -77,7 +83,7 @@ static int check(const struct app *app, const struct pixi_settings *s, const str
         pixi_json_close_object(&w);
         pixi_buf_put_str(&b, "\n");
     }
-    return print_and_clear(&b);
+    return print_and_clear(app, &b);
 }
 
 static void put_key(const struct pixi_settings *s, struct pixi_buf *b)
@@ -110,7 +116,7 @@ static int show(const struct app *app, const struct pixi_settings *s)
 
     if (app->is_json) {
         show_json(s, &b);
-        return print_and_clear(&b);
+        return print_and_clear(app, &b);
     }
     pixi_conf_show(&s->conf, &b);
     pixi_buf_put_str(&b, "\nAPI key: ");
@@ -121,7 +127,7 @@ static int show(const struct app *app, const struct pixi_settings *s)
     else
         pixi_buf_put_str(&b, "none is sent");
     pixi_buf_put_str(&b, "\n");
-    return print_and_clear(&b);
+    return print_and_clear(app, &b);
 }
 
 static int load_and(const struct app *app, bool is_check)
@@ -151,9 +157,9 @@ static int check_url(const struct init *i)
 
     if (pixi_url_parse(pixi_cur_str(i->url), NULL, &fault) == PIXI_OK)
         return 0;
-    fprintf(stderr, "--url: found %s, expected %s\n", fault.found,
-            fault.expected ? fault.expected : "ws://HOST[:PORT][/PATH]");
-    return PIXI_EXIT_SETTINGS;
+    return tell(i->app, PIXI_EXIT_SETTINGS, "settings", "correct what stands behind --url",
+                "config init: --url: found %s, expected %s", fault.found,
+                fault.expected ? fault.expected : "ws://HOST[:PORT][/PATH]");
 }
 
 static const char *text_of(const struct pixi_buf *path)
@@ -166,8 +172,8 @@ static int check_absent(const struct init *i, const struct pixi_buf *path)
 {
     if (i->is_forced || access(text_of(path), F_OK) != 0)
         return 0;
-    note("config init: %s is there already; --force replaces it", text_of(path));
-    return PIXI_EXIT_SETTINGS;
+    return tell(i->app, PIXI_EXIT_SETTINGS, "settings", "keep it, or let --force replace it",
+                "config init: %s is there already", text_of(path));
 }
 
 /* One line; nothing is left behind in stdio's buffers. */
@@ -185,10 +191,11 @@ static int read_key(struct init *i)
         i->key.len--;
     if (i->key.err == PIXI_OK && pixi_settings_key_check(pixi_buf_cur(&i->key), &fault))
         return 0;
-    note("config init: standard input: found %s, expected an API key: %d .. %d visible ASCII characters, no "
-         "spaces",
-         fault.found ? fault.found : "too much", PIXI_SETTINGS_KEY_MIN, PIXI_SETTINGS_KEY_MAX);
-    return PIXI_EXIT_SETTINGS;
+    return tell(i->app, PIXI_EXIT_SETTINGS, "settings",
+                "give it the key as `pixi-ws-server key add` printed it, and nothing else",
+                "config init: standard input: found %s, expected an API key: %d .. %d visible ASCII "
+                "characters, no spaces",
+                fault.found ? fault.found : "too much", PIXI_SETTINGS_KEY_MIN, PIXI_SETTINGS_KEY_MAX);
 }
 
 static void put_settings(struct init *i, bool has_key)
@@ -217,8 +224,8 @@ static int write_file(const struct init *i, const struct pixi_buf *path, const s
         printf("%s: written, mode 0600\n", text_of(path));
         return 0;
     }
-    note("config init: %s could not be written: %s", text_of(path), strerror(errno));
-    return PIXI_EXIT_SETTINGS;
+    return tell(i->app, PIXI_EXIT_SETTINGS, "disk", "name a folder that may be written to, with space left",
+                "config init: %s cannot be written: %s", text_of(path), strerror(errno));
 }
 
 static int write_all(struct init *i)
@@ -229,8 +236,9 @@ static int write_all(struct init *i)
     put_settings(i, has_key);
     pixi_buf_put_str(&i->key, "\n");
     if (mkdir(i->dir, 0755) != 0 && errno != EEXIST) {
-        note("config init: %s could not be made: %s", i->dir, strerror(errno));
-        return PIXI_EXIT_SETTINGS;
+        return tell(i->app, PIXI_EXIT_SETTINGS, "disk",
+                    "name a folder that may be written to, with space left",
+                    "config init: %s cannot be made: %s", i->dir, strerror(errno));
     }
     if (i->reads_key)
         exit_code = write_file(i, &i->key_path, &i->key);
@@ -296,7 +304,8 @@ static void take_option(struct init *i, int option, const char *value)
 
 int cmd_config(struct app *app, int argc, char **argv)
 {
-    struct init init = {.dir = "config",
+    struct init init = {.app = app,
+                        .dir = "config",
                         .url = app->url ? app->url : "ws://127.0.0.1:8768/api/v1",
                         .key_file = "api_key",
                         .settings_path = pixi_buf_init(4096),

@@ -112,9 +112,8 @@ static void on_lines_end(struct lines *l, int err)
 {
     struct connect *c = OF(lines, l);
 
-    if (err != PIXI_OK)
-        note("standard input: %s",
-             err == PIXI_E_SYS ? strerror(l->sys_errno) : "a line is over limits.message_bytes");
+    if (err != PIXI_OK && !c->exit_code)
+        c->exit_code = tell_input(c->app, err, l->sys_errno);
     c->is_input_over = true;
     pixi_loop_set_timer(&c->loop, &c->quiet, c->wait_ms);
 }
@@ -169,8 +168,10 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
         if (type == PIXI_WS_TEXT)
             putchar('\n');
     }
-    if (fflush(stdout) != 0)
-        pixi_link_close(k, PIXI_WS_CLOSE_DONE, NULL); /* nobody reads any more */
+    if (fflush(stdout) != 0 && !c->exit_code) {
+        c->exit_code = tell_output(c->app);
+        pixi_link_close(k, PIXI_WS_CLOSE_DONE, NULL);
+    }
     edit_show(&c->edit);
 }
 
@@ -391,7 +392,9 @@ int cmd_connect(struct app *app, int argc, char **argv)
     exit_code = load_settings(app, &c.settings);
     if (!exit_code)
         exit_code = take_key(&c);
-    if (!exit_code && pixi_loop_init(&c.loop) == PIXI_OK) {
+    if (!exit_code && pixi_loop_init(&c.loop) != PIXI_OK)
+        exit_code = tell_no_loop(app);
+    if (!exit_code) {
         exit_code = start(&c);
         while (!exit_code && !c.is_over && pixi_loop_turn(&c.loop, -1) == PIXI_OK)
             if (c.is_edited && !c.edit.is_over)

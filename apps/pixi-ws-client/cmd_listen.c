@@ -77,9 +77,8 @@ static void on_message(struct pixi_uplink *c, const struct pixi_uplink_message *
     pixi_buf_put_str(&l->line, "\n");
     if (l->reply && m->p.seen & PIXI_RPC_HAS_REQUEST)
         reply(c, l, m->p.request);
-    /* whoever reads this gave up, as head does: nothing is wrong */
     if (l->line.err || fwrite(l->line.bytes, 1, l->line.len, stdout) != l->line.len || fflush(stdout) != 0) {
-        session_finish(&l->session, 0);
+        session_finish(&l->session, tell_output(l->session.app));
         return;
     }
     if (++l->seen == l->count)
@@ -90,7 +89,7 @@ static void on_connect(struct pixi_uplink *c)
 {
     const struct pixi_url *u = &c->settings->endpoints[c->policy.server];
 
-    note("connected to ws://%s%s", u->authority, u->target);
+    note("connected to %s://%s%s", u->is_tls ? "wss" : "ws", u->authority, u->target);
 }
 
 static void on_subscribed(struct pixi_uplink *c, const struct pixi_uplink_sub *sub, bool is_again,

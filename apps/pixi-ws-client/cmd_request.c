@@ -45,8 +45,10 @@ static void on_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink
         print_failure(s->app, a->failure);
         session_finish(s, a->failure->exit_code);
     } else if (pixi_rpc_result_read(a->result, &p) != PIXI_OK) {
-        note("protocol: the server's answer is no reply: %s", p.detail);
-        session_finish(s, PIXI_EXIT_PROTOCOL);
+        session_finish(
+            s, tell(s->app, PIXI_EXIT_PROTOCOL, "protocol",
+                    "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks",
+                    "the server's answer is no reply: %s", p.detail));
     } else {
         print_reply(s, &p);
         session_finish(s, 0);
@@ -77,7 +79,7 @@ static int send_request(struct session *s, const struct request *r)
                            on_answer, NULL);
 }
 
-static int read_options(struct request *r, int argc, char **argv, int *index)
+static int read_options(const struct app *app, struct request *r, int argc, char **argv, int *index)
 {
     const struct cli_command *command = cli_command_of("request");
     const char *value, *file = NULL;
@@ -99,7 +101,7 @@ static int read_options(struct request *r, int argc, char **argv, int *index)
     if (!pixi_utf8_is_valid((const uint8_t *)r->topic, strlen(r->topic)))
         return cli_usage_error(command, "the topic is not UTF-8");
     if (file || (argc - *index == 2 && strcmp(argv[*index + 1], "-") == 0))
-        return payload_read_file(&r->payload, file ? file : "-", 64 << 20);
+        return payload_read_file(app, &r->payload, file ? file : "-", 64 << 20);
     r->payload.bytes = pixi_buf_init(64 << 20);
     if (argc - *index == 2)
         pixi_buf_put_str(&r->payload.bytes, argv[*index + 1]);
@@ -110,7 +112,7 @@ int cmd_request(struct app *app, int argc, char **argv)
 {
     struct request r = {0};
     struct session s;
-    int index = 0, exit_code = read_options(&r, argc, argv, &index);
+    int index = 0, exit_code = read_options(app, &r, argc, argv, &index);
 
     if (!exit_code)
         exit_code = session_open(&s, app, &handlers, 0);
@@ -121,9 +123,9 @@ int cmd_request(struct app *app, int argc, char **argv)
     if (send_request(&s, &r) == PIXI_OK) {
         exit_code = session_run(&s);
     } else {
-        note("request: the message is over limits.message_bytes (%llu)",
-             (unsigned long long)s.settings.limits.message_bytes);
-        exit_code = PIXI_EXIT_USAGE;
+        exit_code = tell(app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
+                         "the message is over limits.message_bytes (%llu)",
+                         (unsigned long long)s.settings.limits.message_bytes);
     }
     session_close(&s);
     payload_clear(&r.payload);

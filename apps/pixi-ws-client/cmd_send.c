@@ -112,9 +112,9 @@ static int publish(struct send *s, struct pixi_cur payload)
     put_key(&w, s);
     if (pixi_uplink_end(c, &w, PIXI_UPLINK_RESEND, s->timeout_ms, on_answer, NULL) == PIXI_OK)
         return 0;
-    note("send: a message of %zu bytes does not fit limits.message_bytes (%llu)", pixi_cur_left(&payload),
-         (unsigned long long)s->session.settings.limits.message_bytes);
-    return PIXI_EXIT_USAGE;
+    return tell(s->session.app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
+                "a message of %zu bytes is over limits.message_bytes (%llu)", pixi_cur_left(&payload),
+                (unsigned long long)s->session.settings.limits.message_bytes);
 }
 
 static void on_line(struct lines *l, struct pixi_cur line)
@@ -133,9 +133,7 @@ static void on_lines_end(struct lines *l, int err)
     struct send *s = (struct send *)((char *)l - offsetof(struct send, lines));
 
     if (err != PIXI_OK) {
-        note("standard input: %s",
-             err == PIXI_E_SYS ? strerror(l->sys_errno) : "a line is over limits.message_bytes");
-        session_finish(&s->session, PIXI_EXIT_USAGE);
+        session_finish(&s->session, tell_input(s->session.app, err, l->sys_errno));
         return;
     }
     s->is_read = true;
@@ -205,7 +203,7 @@ static int read_options(struct send *s, int argc, char **argv)
         return cli_usage_error(command, "the topic is not UTF-8");
     s->is_lines = argc - index == 2 && strcmp(argv[index + 1], "-") == 0;
     if (s->file)
-        return payload_read_file(&s->payload, s->file, 64 << 20);
+        return payload_read_file(s->session.app, &s->payload, s->file, 64 << 20);
     s->payload.bytes = pixi_buf_init(64 << 20);
     if (argc - index == 2 && !s->is_lines)
         pixi_buf_put_str(&s->payload.bytes, argv[index + 1]);
@@ -236,7 +234,7 @@ static int run(struct send *s)
 
 int cmd_send(struct app *app, int argc, char **argv)
 {
-    struct send s = {0};
+    struct send s = {.session.app = app};
     int exit_code = read_options(&s, argc, argv);
 
     if (!exit_code)

@@ -187,10 +187,11 @@ static int read_options(struct app *app, int argc, char **argv, int *at)
 
 /* Output that nobody got is a failure, too. Where the reader has gone, as head does, listen and connect were told to end
  * by that; the others end as if the signal had ended them. */
-static int check_output(const struct cli_command *command, int exit_code)
+static int check_output(const struct app *app, const struct cli_command *command, int exit_code)
 {
     struct pollfd out = {.fd = STDOUT_FILENO, .events = POLLOUT};
     bool is_flushed = fflush(stdout) == 0;
+    int sys_errno = errno;
 
     if (exit_code || (is_flushed && !ferror(stdout)))
         return exit_code;
@@ -199,19 +200,17 @@ static int check_output(const struct cli_command *command, int exit_code)
 
         return ends_so ? 0 : 128 + SIGPIPE;
     }
-    note("standard output: not everything could be written%s%s", is_flushed ? "" : ": ",
-         is_flushed ? "" : strerror(errno));
-    return PIXI_EXIT_INTERNAL;
+    errno = is_flushed ? EIO : sys_errno;
+    return tell_output(app);
 }
 
-static int run(int argc, char **argv, const struct cli_command **command)
+static int run(struct app *app, int argc, char **argv, const struct cli_command **command)
 {
-    struct app app = {0};
     int at = 0, exit_code;
 
     if (argc == 3 && strcmp(argv[1], "--print") == 0)
         return cli_print(argv[2]);
-    exit_code = read_options(&app, argc, argv, &at);
+    exit_code = read_options(app, argc, argv, &at);
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
     if (at == argc) {
@@ -221,13 +220,14 @@ static int run(int argc, char **argv, const struct cli_command **command)
     *command = cli_command_of(argv[at]);
     if (!*command)
         return cli_unknown_command(argv[at]);
-    return (*command)->run(&app, argc - at, argv + at);
+    return (*command)->run(app, argc - at, argv + at);
 }
 
 int main(int argc, char **argv)
 {
     const struct cli_command *command = NULL;
-    int exit_code = run(argc, argv, &command);
+    struct app app = {0};
+    int exit_code = run(&app, argc, argv, &command);
 
-    return check_output(command, exit_code);
+    return check_output(&app, command, exit_code);
 }

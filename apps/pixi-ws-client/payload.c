@@ -4,9 +4,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-int payload_read_file(struct payload *p, const char *path, size_t max)
+int payload_read_file(const struct app *app, struct payload *p, const char *path, size_t max)
 {
     bool is_stdin = strcmp(path, "-") == 0;
+    const char *name = is_stdin ? "standard input" : path;
     int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : 1;
 
@@ -22,10 +23,10 @@ int payload_read_file(struct payload *p, const char *path, size_t max)
             p->bytes.len += (size_t)n;
     }
     if (n < 0)
-        note("%s: %s", is_stdin ? "standard input" : path, strerror(errno));
+        tell(app, PIXI_EXIT_USAGE, "disk", "name a file that is there and may be read",
+             "%s cannot be read: %s", name, strerror(errno));
     else if (n > 0)
-        note("%s: more than %zu bytes; raise limits.message_bytes here and at the server",
-             is_stdin ? "standard input" : path, max);
+        tell(app, PIXI_EXIT_USAGE, "limits", "send less at a time", "%s has more than %zu bytes", name, max);
     if (fd > STDIN_FILENO)
         close(fd);
     return n == 0 ? 0 : PIXI_EXIT_USAGE;

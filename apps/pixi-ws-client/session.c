@@ -88,9 +88,10 @@ int load_settings(struct app *app, struct pixi_settings *s)
         pixi_settings_override(s, "url", app->url, "--url", &mistakes);
     rc = pixi_settings_load(s, app->settings_path, &mistakes);
     if (mistakes.len)
-        cli_fold(stderr, (const char *)mistakes.bytes, mistakes.len);
+        tell_mistakes(app, pixi_buf_cur(&mistakes));
     else if (rc != PIXI_OK)
-        note("settings: %s", pixi_err_text(rc));
+        tell(app, PIXI_EXIT_INTERNAL, "internal", "free memory on this machine", "settings: %s",
+             pixi_err_text(rc));
     pixi_buf_clear(&mistakes);
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? PIXI_EXIT_SETTINGS : PIXI_EXIT_INTERNAL;
 }
@@ -153,9 +154,9 @@ int session_open(struct session *s, struct app *app, const struct pixi_uplink_ha
         return exit_code;
     }
     if (pixi_loop_init(&s->loop) != PIXI_OK) {
-        note("no event loop: %s", strerror(errno));
+        exit_code = tell_no_loop(app);
         pixi_settings_clear(&s->settings);
-        return PIXI_EXIT_INTERNAL;
+        return exit_code;
     }
     pixi_uplink_init(&s->client, &s->loop, &s->settings, h, s, flags);
     if (pixi_signals_open(&s->signals, &s->loop, ends) != PIXI_OK) {

@@ -102,7 +102,8 @@ static int load(struct run *r)
     if (rc == PIXI_OK && r->mode == PIXI_SERVER_HUB)
         rc = pixi_keys_load(&r->keys[0], r->settings.keys_path, PIXI_KEYS_MAY_BE_MISSING, &r->mistakes);
     if (r->mistakes.len)
-        fprintf(stderr, "%.*s", (int)r->mistakes.len, (const char *)r->mistakes.bytes);
+        fprintf(stderr, "%.*s  fix: correct what is listed; `pixi-ws-server config check` reads it again\n",
+                (int)r->mistakes.len, (const char *)r->mistakes.bytes);
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? EXIT_SETTINGS : EXIT_INTERNAL;
 }
 
@@ -214,6 +215,22 @@ static void raise_descriptors(void)
     }
 }
 
+/* Why it does not start: layer, cause and fix, as the client tells them. */
+static void tell_start(int rc, struct pixi_cur problem)
+{
+    int len = (int)pixi_cur_left(&problem);
+    const char *layer = rc == PIXI_E_SYS ? "tcp" : rc == PIXI_E_NOMEM ? "internal" : "settings";
+    const char *fix = rc == PIXI_E_NOMEM ? "free memory on this machine"
+                                         : "correct \"tls\" in the settings, or the file that it names";
+
+    if (!len)
+        problem = pixi_cur_str(pixi_err_text(rc));
+    fprintf(stderr, "pixi-ws-server: %s: %.*s\n", layer, (int)pixi_cur_left(&problem),
+            (const char *)problem.p);
+    if (!len || !memmem(problem.p, (size_t)len, "\n  fix: ", 8))
+        fprintf(stderr, "  fix: %s\n", fix);
+}
+
 static int start(struct run *r)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
@@ -222,8 +239,7 @@ static int start(struct run *r)
     int rc = pixi_server_new(&r->loop, &r->settings, &r->keys[0], r->mode, &r->server, &problem);
 
     if (rc != PIXI_OK)
-        fprintf(stderr, "pixi-ws-server: %.*s\n", problem.len ? (int)problem.len : 64,
-                problem.len ? (const char *)problem.bytes : pixi_err_text(rc));
+        tell_start(rc, pixi_buf_cur(&problem));
     pixi_buf_clear(&problem);
     if (rc != PIXI_OK)
         return rc == PIXI_E_SETTINGS || rc == PIXI_E_FILTER ? EXIT_SETTINGS
@@ -238,7 +254,13 @@ static int start(struct run *r)
                  r->settings.keys_path);
     for (size_t i = 0; pixi_server_listening(r->server, i, at, sizeof at); i++)
         printf("listening on %s\n", at);
-    fflush(stdout);
+    if (fflush(stdout) != 0) {
+        fprintf(stderr,
+                "pixi-ws-server: disk: standard output cannot be written: %s\n"
+                "  fix: free space where the output goes, or send it elsewhere\n",
+                strerror(errno));
+        return EXIT_INTERNAL;
+    }
     check_told(pixi_notify_open(&r->notify, &r->loop));
     pixi_server_listening(r->server, 0, at, sizeof at);
     check_told(pixi_notify_tell(&r->notify, "READY=1\nSTATUS=Listening on %s", at));

@@ -105,13 +105,21 @@ struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at,
         f.exit_code = PIXI_EXIT_NAME;
         f.layer = "name";
         say(f.cause, "the name cannot be looked up: %s", text);
-        say(f.fix, "check the host in \"url\" (%s), and this machine's name service", at->host);
+        if (strstr(text, "no name server"))
+            say(f.fix, "check this machine's network, and the name servers in /etc/resolv.conf");
+        else if (strstr(text, "the name server"))
+            say(f.fix, "try again later, or ask another name server (/etc/resolv.conf)");
+        else
+            say(f.fix, "correct the host in \"url\" (%s), or make it known: DNS, /etc/hosts", at->host);
         return f;
     }
     say(f.cause, "no connection to %s port %u: %s", at->host, at->port, text);
     say(f.fix, "%s", fix_for(text));
     return f;
 }
+
+#define FIX_KEY                                                                                              \
+    "replace the key in %s by a valid one; the server's operator makes one with `pixi-ws-server key add`"
 
 struct status_row {
     unsigned status;
@@ -130,17 +138,27 @@ static const struct status_row statuses[] = {
      "put the new address into \"url\"; redirects are not followed, so that the key goes nowhere unasked"},
     {308, PIXI_EXIT_UPGRADE, "upgrade", true,
      "put the new address into \"url\"; redirects are not followed, so that the key goes nowhere unasked"},
-    {400, PIXI_EXIT_UPGRADE, "upgrade", true, "check the path and dialect in the settings"},
+    {400, PIXI_EXIT_UPGRADE, "upgrade", true,
+     "check the path in \"url\"; a proxy in front must pass the Upgrade and Connection fields on"},
     {401, PIXI_EXIT_KEY, "key", true,
      "put a valid key where the settings take it from; the server's operator makes one with `pixi-ws-server "
      "key add`"},
     {403, PIXI_EXIT_KEY, "key", true, "ask the server's operator to allow this key or origin"},
     {404, PIXI_EXIT_UPGRADE, "upgrade", true, "correct the path in \"url\"; a Pixi server's is /api/v1"},
     {405, PIXI_EXIT_UPGRADE, "upgrade", true, "correct \"url\": this address takes no WebSocket"},
+    {407, PIXI_EXIT_UPGRADE, "upgrade", true,
+     "give the proxy's user and password under \"proxy\" in the settings"},
+    {408, PIXI_EXIT_TIMEOUT, "upgrade", false, "look for a proxy or network that delays the request"},
     {426, PIXI_EXIT_UPGRADE, "upgrade", true,
      "the server wants another protocol version: check that \"url\" is a WebSocket address"},
     {429, PIXI_EXIT_UPGRADE, "upgrade", false, "wait, then try again"},
+    {431, PIXI_EXIT_UPGRADE, "upgrade", true, "shorten the path in \"url\", or the API key"},
+    {500, PIXI_EXIT_UPGRADE, "upgrade", false, "see the server's log for its error"},
+    {502, PIXI_EXIT_UPGRADE, "upgrade", false,
+     "start the server behind the proxy that answered, or correct where that points"},
     {503, PIXI_EXIT_UPGRADE, "upgrade", false, "wait, then try again; the server is full or restarting"},
+    {504, PIXI_EXIT_UPGRADE, "upgrade", false,
+     "start the server behind the proxy that answered, or correct where that points"},
     {0, PIXI_EXIT_UPGRADE, "upgrade", false, "check that \"url\" is the address of a WebSocket server"},
 };
 
@@ -194,20 +212,20 @@ struct pixi_failure pixi_failure_refused(const struct pixi_failure_at *at, const
                              .is_final = row->is_final,
                              .retry_after_ms = retry_after(head)};
     struct pixi_cur location = {NULL, NULL};
+    const char *reason = pixi_http_reason(head->status);
     char detail[256];
 
+    if (strcmp(reason, "Unknown") == 0)
+        reason = "";
     read_detail(body, detail);
     if (head->status / 100 == 3 && pixi_http_find(head, "location", &location, NULL))
         say(f.cause, "the server at %s:%u answered %u and points to %.*s", at->host, at->port, head->status,
             (int)pixi_cur_left(&location), (const char *)location.p);
     else
-        say(f.cause, "the server at %s:%u answered %u %s%s%s", at->host, at->port, head->status,
-            pixi_http_reason(head->status), *detail ? ": " : "", detail);
+        say(f.cause, "the server at %s:%u answered %u%s%s%s%s", at->host, at->port, head->status,
+            *reason ? " " : "", reason, *detail ? ": " : "", detail);
     if (head->status == 401 && at->key_from)
-        say(f.fix,
-            "replace the key in %s by a valid one; the server's operator makes one with `pixi-ws-server key "
-            "add`",
-            at->key_from);
+        say(f.fix, FIX_KEY, at->key_from);
     else if (head->status == 401 && at->key_kept_for)
         say(f.fix,
             "the settings' key is for %s and was not sent here: if it is for this server too, put this URL "
@@ -270,6 +288,8 @@ static const struct end_row when_open[] = {
      "check the server's load"},
     {PIXI_E_NOMEM, PIXI_EXIT_INTERNAL, "internal", true, "out of memory", "free memory on this machine"},
     {PIXI_E_TLS, PIXI_EXIT_TLS, "tls", false, "TLS failed", "see the message"},
+    {PIXI_E_WS_TOO_BIG, PIXI_EXIT_PROTOCOL, "limits", true, "the server sends too much at once",
+     "raise limits.message_bytes in the settings, or let the server send less at a time"},
     {0, PIXI_EXIT_PROTOCOL, "protocol", true, "the server broke the protocol",
      "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks"},
 };
@@ -292,22 +312,30 @@ struct code_row {
 /* After 1000 a client stays away, after 3000 and 3003 it would only hear the same again, and after 1002, 1003, 1007 and
  * 1009 what it sent must not be sent again unchanged. */
 static const struct code_row codes[] = {
-    {1000, PIXI_EXIT_CLOSED, "close", true, "the server was done with this connection"},
+    {1000, PIXI_EXIT_CLOSED, "close", true,
+     "nothing, if that was meant; else see the server's log for why it was done with this connection"},
     {1001, PIXI_EXIT_CLOSED, "close", false, "the server is going away: try again later"},
     {1002, PIXI_EXIT_PROTOCOL, "protocol", false, "the server objects to what was sent: see its log"},
-    {1003, PIXI_EXIT_PROTOCOL, "protocol", false, "the server does not take this kind of message"},
-    {1007, PIXI_EXIT_PROTOCOL, "protocol", false, "the server found text that is not UTF-8"},
+    {1003, PIXI_EXIT_PROTOCOL, "protocol", false,
+     "send what the server takes: pixi.v1 is spoken in text messages"},
+    {1007, PIXI_EXIT_PROTOCOL, "protocol", false,
+     "send text as UTF-8; see the server's log for what it objects to"},
+    {1008, PIXI_EXIT_CLOSED, "close", false, "see the server's log for the rule that was broken"},
     {1009, PIXI_EXIT_PROTOCOL, "protocol", false,
      "send smaller messages, or raise limits.message_bytes of the server"},
+    {1011, PIXI_EXIT_CLOSED, "close", false, "see the server's log for its error, then try again"},
     {1012, PIXI_EXIT_CLOSED, "close", false, "the server restarts: try again in a moment"},
     {1013, PIXI_EXIT_CLOSED, "close", false,
      "the server asks to come back later: it is full, or this reader too slow"},
     {3000, PIXI_EXIT_KEY, "key", true, "put a valid key where the settings take it from"},
     {3003, PIXI_EXIT_KEY, "key", true, "ask the server's operator what this key may do"},
+    {3008, PIXI_EXIT_CLOSED, "close", false,
+     "see the server's log for what it waited for, and the network between"},
     {0, PIXI_EXIT_CLOSED, "close", false, "see the server's log"},
 };
 
-static void fill_closed(struct pixi_failure *f, const struct pixi_link_end *end)
+static void fill_closed(struct pixi_failure *f, const struct pixi_failure_at *at,
+                        const struct pixi_link_end *end)
 {
     const struct code_row *row = codes;
 
@@ -320,7 +348,10 @@ static void fill_closed(struct pixi_failure *f, const struct pixi_link_end *end)
     f->close_code = end->code;
     pixi_failure_escape(end->reason, f->reason, sizeof f->reason);
     say(f->cause, "closed by the server with %u%s%s", end->code, *end->reason ? ": " : "", end->reason);
-    say(f->fix, "%s", row->fix);
+    if (end->code == PIXI_WS_CLOSE_UNAUTHORIZED && at->key_from)
+        say(f->fix, FIX_KEY, at->key_from);
+    else
+        say(f->fix, "%s", row->fix);
 }
 
 static const struct end_row *row_of(const struct pixi_link_end *end, const struct pixi_link *k)
@@ -336,14 +367,14 @@ struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const str
 
     f.is_final = row->is_final;
     if (end->err == PIXI_OK) {
-        fill_closed(&f, end);
+        fill_closed(&f, at, end);
         return f;
     }
     if (end->err == PIXI_E_RESET && end->sys_errno)
         say(f.cause, "%s:%u: %s: %s", at->host, at->port, row->cause, strerror(end->sys_errno));
     else if (end->err == PIXI_E_TLS)
         say(f.cause, "%s:%u: %s", at->host, at->port, end->problem);
-    else if (row->err)
+    else if (row->err && end->err != PIXI_E_WS_TOO_BIG)
         say(f.cause, "%s:%u: %s", at->host, at->port, row->cause);
     else if (k->was_open)
         say(f.cause, "%s:%u: %s: %s at byte %llu (%s)", at->host, at->port, row->cause,
@@ -362,18 +393,22 @@ static const struct end_row calls[] = {
      "check the program that should answer, or wait longer (--timeout)"},
     {PIXI_E_FORBIDDEN, PIXI_EXIT_KEY, "key", true, "the API key does not allow this",
      "use a key with that permission: `pixi-ws-server key list` shows what each may do"},
-    {PIXI_E_TOPIC, PIXI_EXIT_USAGE, "request", true, "bad topic or filter",
+    {PIXI_E_TOPIC, PIXI_EXIT_USAGE, "usage", true, "bad topic or filter",
      "a topic has no '+' or '#'; in a filter '+' stands for a whole level and '#' for the rest"},
-    {PIXI_E_STORAGE, PIXI_EXIT_CHECK, "request", false, "the server's storage is full",
-     "tell the server's operator; try again later"},
-    {PIXI_E_LIMIT, PIXI_EXIT_CHECK, "request", false, "over a limit of the server", "send less at a time"},
-    {PIXI_E_RATE, PIXI_EXIT_CHECK, "request", false, "over a limit of the server", "send less at a time"},
-    {PIXI_E_WS_TOO_BIG, PIXI_EXIT_CHECK, "request", true, "message over the limit", "send a smaller message"},
+    {PIXI_E_STORAGE, PIXI_EXIT_CHECK, "limits", false, "the server's storage is full",
+     "remove retained messages that nobody needs, or let the server's operator raise its limits"},
+    {PIXI_E_LIMIT, PIXI_EXIT_CHECK, "limits", false, "over a limit of the server",
+     "ask for less at a time, or let the server's operator raise the limit"},
+    {PIXI_E_RATE, PIXI_EXIT_CHECK, "limits", false, "over a limit of the server",
+     "ask for less at a time, or let the server's operator raise the limit"},
+    {PIXI_E_WS_TOO_BIG, PIXI_EXIT_CHECK, "limits", true, "message over the limit",
+     "send a smaller message, or raise limits.message_bytes of the server"},
     {PIXI_E_HISTORY, PIXI_EXIT_CHECK, "request", true, "the server no longer has that history",
      "start from what it has"},
-    {PIXI_E_QUEUE, PIXI_EXIT_CHECK, "connection", false, "the send queue is full",
+    {PIXI_E_QUEUE, PIXI_EXIT_CHECK, "limits", false, "the send queue is full",
      "send more slowly, or raise limits.queue_bytes in the settings"},
-    {0, PIXI_EXIT_CHECK, "request", true, "the server answered with an error", "see the message"},
+    {0, PIXI_EXIT_CHECK, "request", true, "the server answered with an error",
+     "ask whoever runs what answered: the server, or for a request its responder"},
 };
 
 struct pixi_failure pixi_failure_call(int err, const char *what, struct pixi_cur detail)
@@ -396,7 +431,9 @@ struct pixi_failure pixi_failure_local(int err, const char *what)
     struct pixi_failure f = {
         .err = err, .exit_code = PIXI_EXIT_INTERNAL, .layer = "internal", .is_final = true};
 
-    say(f.cause, "%s: %s", what, pixi_err_text(err));
-    say(f.fix, "free memory or descriptors on this machine, then try again");
+    say(f.cause, "%s: %s", what, err == PIXI_E_SYS ? strerror(errno) : pixi_err_text(err));
+    say(f.fix, "%s",
+        err == PIXI_E_SYS && errno == EMFILE ? fix_for(strerror(errno))
+                                             : "free memory on this machine, then try again");
     return f;
 }

@@ -16,11 +16,11 @@
 
 const char *pixi_tls_words_reason(void)
 {
-    unsigned long e = ERR_peek_last_error();
-    const char *text = ERR_reason_error_string(e);
+    unsigned long first = ERR_peek_error(), last = ERR_peek_last_error();
+    const char *text = ERR_reason_error_string(last);
 
-    if (ERR_GET_LIB(e) == ERR_LIB_SYS)
-        return strerror(ERR_GET_REASON(e));
+    if (ERR_GET_LIB(first) == ERR_LIB_SYS) /* what follows only says that this happened */
+        return strerror(ERR_GET_REASON(first));
     return text ? text : "unknown reason";
 }
 

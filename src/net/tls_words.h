@@ -21,7 +21,7 @@ void pixi_tls_words_error(struct pixi_tls_words *out);
 /* pixi_tls_words_pin -- no certificate of the chain has a pinned key. */
 void pixi_tls_words_pin(struct pixi_tls_words *out);
 
-/* pixi_tls_words_reason -- the last error in OpenSSL's queue, as it says it. Static. */
+/* pixi_tls_words_reason -- what the errors in OpenSSL's queue, as it says it. Static. */
 const char *pixi_tls_words_reason(void);
 
 /* pixi_tls_words_name -- a name as RFC 2253 writes it, without control characters, cut to len bytes with its NUL. */

@@ -292,23 +292,27 @@ static int open_listener(struct pixi_server *s, const char *text, enum security 
     struct pixi_addr addr;
 
     if (pixi_addr_parse(text, &addr) != PIXI_OK) {
-        pixi_buf_putf(problem, "listen: \"%s\" is not ADDRESS:PORT, for example 127.0.0.1:8768 or [::1]:8768",
+        pixi_buf_putf(problem,
+                      "listen: \"%s\" is not ADDRESS:PORT\n"
+                      "  fix: write an address in full, for example 127.0.0.1:8768 or [::1]:8768",
                       text);
         return PIXI_E_SETTINGS;
     }
     if (security == PLAIN && !pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
         pixi_buf_putf(
             problem,
-            "listen: %s is reachable from other machines, and API keys would cross the network in clear; "
-            "listen on 127.0.0.1, or accept that with \"insecure\": true (--insecure)",
+            "listen: %s is reachable from other machines, and API keys would cross the network in clear\n"
+            "  fix: listen on 127.0.0.1, or accept that with \"insecure\": true (--insecure)",
             text);
         return PIXI_E_SETTINGS;
     }
     listener->on_accept = on_accept;
     if (pixi_listener_open(listener, s->loop, &addr) != PIXI_OK) {
-        pixi_buf_putf(
-            problem, "listen: %s: %s%s", text, strerror(errno),
-            errno == EADDRINUSE ? "; stop what listens there, or choose another port (0: any free one)" : "");
+        pixi_buf_putf(problem, "listen: %s: %s\n  fix: %s", text, strerror(errno),
+                      errno == EADDRINUSE
+                          ? "stop what listens there, or choose another port (0: any free one)"
+                      : errno == EACCES ? "choose a port from 1024 on, or let the program bind lower ones"
+                                        : "listen on an address of this machine: `ip address` lists them");
         return PIXI_E_SYS;
     }
     listener->watch.owner = s;

@@ -311,7 +311,7 @@ def test_14_a_full_disk(hub, client, command, env):
     ):  # fmt: skip
         with open("/dev/full", "wb") as full:
             code, said = into(pixi, command, args, full)
-        assert code == 14 and "standard output: not everything could be written" in said, (args, code, said)
+        assert code == 14 and "disk: standard output cannot be written: " in said, (args, code, said)
 
 
 @pytest.mark.parametrize(

@@ -399,14 +399,20 @@ def test_all_mistakes_in_one_run(check):
 
 def test_every_command_checks_first(run, tmp_path):
     (tmp_path / "s.json").write_text('{"url": 5}')
-    line = "s.json:1:9: url: found 5, expected ws://HOST[:PORT][/PATH] or wss://...\n"
+    line = (
+        "s.json:1:9: url: found 5, expected ws://HOST[:PORT][/PATH] or wss://...\n"
+        "  fix: correct what is listed; `pixi-ws-client config check` reads it again\n"
+    )
     for command in (["send", "a", "1"], ["listen"], ["request", "request/a", "1"], ["verify"]):
         done = run(["pixi-ws-client", "--settings", "s.json", *command], cwd=tmp_path)
         assert (done.returncode, done.stdout, done.stderr) == (3, "", line), command
     (tmp_path / "w.json").write_text('{"workers": 2}')
     done = run(["pixi-ws-server", "--config", "w.json"], cwd=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
-    assert done.stderr == "w.json:1:13: workers: found 2, expected 1: more workers are not built yet\n"
+    assert done.stderr == (
+        "w.json:1:13: workers: found 2, expected 1: more workers are not built yet\n"
+        "  fix: correct what is listed; `pixi-ws-server config check` reads it again\n"
+    )
 
 
 def test_check_in_json(check, run, tmp_path):
@@ -533,8 +539,10 @@ def test_init(run, tmp_path):
     again = init("--key-stdin", input=KEY + "\n")
     assert again.returncode == 3
     assert again.stderr == (
-        "pixi-ws-client: config init: config/websocket_settings.json is there already; --force replaces it\n"
-        "pixi-ws-client: config init: config/api_key is there already; --force replaces it\n"
+        "pixi-ws-client: settings: config init: config/websocket_settings.json is there already\n"
+        "  fix: keep it, or let --force replace it\n"
+        "pixi-ws-client: settings: config init: config/api_key is there already\n"
+        "  fix: keep it, or let --force replace it\n"
     )
     assert "127.0.0.1:1" in settings.read_text()
     done = init("--force", "--url", "ws://other/")
@@ -564,7 +572,9 @@ def test_init_refuses_a_bad_url(run, tmp_path):
     done = run(["pixi-ws-client", "config", "init", "--url", "ws://u:hunter2@h/"], cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr == (
-        "--url: found a URL with a user name or password, expected none in it: a key goes into api_key_file\n"
+        "pixi-ws-client: settings: config init: --url: found a URL with a user name or password, expected none in it: "
+        "a key goes into api_key_file\n"
+        "  fix: correct what stands behind --url\n"
     )
     assert not (tmp_path / "config").exists()
 

@@ -1,0 +1,97 @@
+/* Failures that this program finds by itself, told as those of a connection are: layer, cause, fix. */
+#include "pixi-ws-client/cmd.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+int tell(const struct app *app, int exit_code, const char *layer, const char *fix, const char *cause, ...)
+{
+    struct pixi_failure f = {.err = PIXI_E_SYS, .exit_code = exit_code, .layer = layer, .is_final = true};
+    char text[PIXI_FAILURE_TEXT];
+    va_list args;
+
+    va_start(args, cause);
+    vsnprintf(text, sizeof text, cause, args);
+    va_end(args);
+    pixi_failure_escape(text, f.cause, sizeof f.cause);
+    snprintf(f.fix, sizeof f.fix, "%s", fix);
+    if (strcmp(layer, "limits") == 0)
+        f.err = PIXI_E_LIMIT;
+    else if (strcmp(layer, "settings") == 0)
+        f.err = PIXI_E_SETTINGS;
+    print_failure(app, &f);
+    return exit_code;
+}
+
+int tell_output(const struct app *app)
+{
+    if (errno == EPIPE)
+        return 0; /* as head does: nothing is wrong */
+    return tell(app, PIXI_EXIT_INTERNAL, "disk", "free space where the output goes, or send it elsewhere",
+                "standard output cannot be written: %s", strerror(errno));
+}
+
+int tell_input(const struct app *app, int err, int sys_errno)
+{
+    if (err == PIXI_E_SYS)
+        return tell(app, PIXI_EXIT_USAGE, "disk", "give it an input that can be read",
+                    "standard input cannot be read: %s", strerror(sys_errno));
+    return tell(app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
+                "a line of standard input is over limits.message_bytes");
+}
+
+int tell_no_loop(const struct app *app)
+{
+    return tell(app, PIXI_EXIT_INTERNAL, "internal",
+                "let this program open more files (ulimit -n), or free memory on this machine",
+                "no event loop: %s", strerror(errno));
+}
+
+static void put_text(struct pixi_json_out *w, const char *name, const char *text)
+{
+    pixi_json_name(w, name);
+    pixi_json_text(w, text);
+}
+
+/* One failure: the first line is its cause, and all stand in "mistakes". */
+static void put_json(struct pixi_buf *b, struct pixi_cur lines, const char *fix)
+{
+    struct pixi_json_out w = pixi_json_out_init(b);
+    const uint8_t *end = memchr(lines.p, '\n', pixi_cur_left(&lines));
+
+    pixi_json_open_object(&w);
+    put_text(&w, "layer", "settings");
+    pixi_json_name(&w, "cause");
+    pixi_json_string(&w, (struct pixi_cur){lines.p, end ? end : lines.end});
+    put_text(&w, "fix", fix);
+    put_text(&w, "error", pixi_err_name(PIXI_E_SETTINGS));
+    pixi_json_name(&w, "exit");
+    pixi_json_number(&w, PIXI_EXIT_SETTINGS);
+    pixi_json_name(&w, "mistakes");
+    pixi_json_open_array(&w);
+    while (lines.p != lines.end) {
+        end = memchr(lines.p, '\n', pixi_cur_left(&lines));
+        pixi_json_string(&w, (struct pixi_cur){lines.p, end ? end : lines.end});
+        lines.p = end ? end + 1 : lines.end;
+    }
+    pixi_json_close_array(&w);
+    pixi_json_close_object(&w);
+}
+
+void tell_mistakes(const struct app *app, struct pixi_cur lines)
+{
+    static const char fix[] = "correct what is listed; `pixi-ws-client config check` reads it again";
+    struct pixi_buf b = pixi_buf_init(4 * PIXI_CONF_MISTAKES_MAX);
+
+    if (app->is_json)
+        put_json(&b, lines, fix);
+    else
+        pixi_buf_putf(&b, "%.*s  fix: %s", (int)pixi_cur_left(&lines), (const char *)lines.p, fix);
+    pixi_buf_put_str(&b, "\n");
+    if (app->is_json)
+        fprintf(stderr, "%.*s", (int)b.len, (const char *)b.bytes);
+    else
+        cli_fold(stderr, (const char *)b.bytes, b.len);
+    pixi_buf_clear(&b);
+}
