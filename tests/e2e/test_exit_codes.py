@@ -90,7 +90,7 @@ def test_4_a_name_that_is_not_there(client, root):
     pixi = client(None, url="ws://pixi.onion/api/v1", key="")
     for args in (["send", "a", "1"], ["request", "a"], ["listen", "#"], ["connect"]):
         code, layer, cause, fix = failures(pixi, args)
-        assert (code, layer) == (4, "name") and "pixi.onion: no such name" in cause and "name service" in fix
+        assert (code, layer) == (4, "name") and "pixi.onion: no such name" in cause and "/etc/hosts" in fix
     done = pixi.run("verify")
     assert done.returncode == 4 and "layer: name" in done.stdout
     page = (root / "docs/errors/name.md").read_text(encoding="utf-8")
