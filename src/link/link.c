@@ -204,6 +204,8 @@ static void on_data(struct pixi_link *k, const struct pixi_ws_event *e)
 {
     if (k->state != PIXI_LINK_OPEN && !k->hears_out)
         return; /* we have said close: it is passed over, as the reader must still find the peer's close */
+    if (e->is_last)
+        k->begun_ms = 0;
     if (e->is_first && e->is_last) {
         k->handlers->on_message(k, e->message, e->bytes, e->len);
         return;
@@ -255,6 +257,10 @@ static void read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
     }
     if (rc < 0)
         pixi_link_fail(k, rc);
+    if (pixi_ws_reader_is_idle(&k->reader))
+        k->begun_ms = 0;
+    else if (!k->begun_ms)
+        k->begun_ms = k->loop->now_ms;
 }
 
 /* --- the opening handshake ------------------------------------------------------------------------------------ */

@@ -90,6 +90,7 @@ struct pixi_link {
     bool hears_out;    /* hand on messages that come after our close, until the peer's; set by the owner */
     size_t lingered;   /* bytes passed over since all was said */
     uint64_t heard_ms; /* when the last byte came */
+    uint64_t begun_ms; /* when the message, or the frame, began that has not come whole yet; 0: none */
     uint8_t entropy[PIXI_LINK_ENTROPY];
     uint8_t entropy_left;
 };

@@ -7,14 +7,17 @@
 
 struct pixi_listener {
     struct pixi_watch watch;
-    struct pixi_timer rest; /* while descriptors have run out */
+    struct pixi_timer rest; /* while descriptors have run out, the spare one too */
+    int spare;              /* a descriptor kept so that who comes then can be told; -1: it is gone */
     struct pixi_loop *loop;
     struct pixi_addr addr; /* as bound: the port is the real one */
     /* gives fd: connected, non-blocking */
     void (*on_accept)(struct pixi_listener *, int fd, const struct pixi_addr *from);
+    /* The same when descriptors have run out: fd must be closed before it returns. */
+    void (*on_full)(struct pixi_listener *, int fd, const struct pixi_addr *from);
 };
 
-/* pixi_listener_open -- bind and listen; on_accept is set before.
+/* pixi_listener_open -- bind and listen; on_accept and on_full are set before.
  *   PIXI_OK | PIXI_E_SYS (errno kept) */
 int pixi_listener_open(struct pixi_listener *s, struct pixi_loop *l, const struct pixi_addr *at);
 void pixi_listener_close(struct pixi_listener *s);

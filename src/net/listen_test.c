@@ -23,13 +23,25 @@ static void on_accept(struct pixi_listener *s, int fd, const struct pixi_addr *f
         pixi_listener_close(s);
 }
 
+static int turned_away;
+
+static void on_full(struct pixi_listener *s, int fd, const struct pixi_addr *from)
+{
+    assert_ptr_equal(s, &listener);
+    assert_int_equal(from->sa.ss_family, AF_INET);
+    turned_away++;
+    close(fd);
+    if (turned_away == close_at)
+        pixi_listener_close(s);
+}
+
 static int set_up(void **state)
 {
     (void)state;
-    count = close_at = 0;
+    count = close_at = turned_away = 0;
     for (int i = 0; i < CLIENTS; i++)
         clients[i] = fds[i] = -1;
-    listener = (struct pixi_listener){.on_accept = on_accept};
+    listener = (struct pixi_listener){.on_accept = on_accept, .on_full = on_full};
     return pixi_loop_init(&loop);
 }
 
@@ -155,37 +167,76 @@ static void bad_address(void **state)
     assert_int_equal(errno, EADDRNOTAVAIL);
 }
 
-/* Out of descriptors it looks away, without spinning, and comes back. */
+static struct rlimit was;
+
+/* No descriptor more for this process; of_spare: the listener still has its own. */
+static void run_out(bool of_spare)
+{
+    struct rlimit none;
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
+    none = (struct rlimit){3, was.rlim_max};
+    if (of_spare) {
+        close(listener.spare);
+        listener.spare = -1;
+    } else {
+        none.rlim_cur = (rlim_t)listener.spare + 1;
+        for (int fd = 0; fd < listener.spare; fd++)
+            assert_true(fcntl(fd, F_GETFD) >= 0); /* no gap below it */
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+}
+
+/* Out of descriptors, even the spare one, it looks away without spinning, and comes back. */
 static void descriptors_run_out(void **state)
 {
-    struct rlimit was, none;
     uint64_t until;
     int turns = 0;
 
     (void)state;
     open_at("127.0.0.1:0");
     connect_some(2);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-    none = (struct rlimit){(rlim_t)clients[1] + 1, was.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    run_out(true);
     for (until = pixi_clock_mono_ms() + 50; pixi_clock_mono_ms() < until; turns++)
         assert_int_equal(pixi_loop_turn(&loop, (int)(until - pixi_clock_mono_ms())), PIXI_OK);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
     assert_int_equal(count, 0);
+    assert_int_equal(turned_away, 0);
     assert_in_range(turns, 1, 10);
     await(2);
+    assert_true(listener.spare >= 0);
+}
+
+/* With it each is told, and nobody waits. */
+static void told_by_the_spare(void **state)
+{
+    char byte;
+
+    (void)state;
+    open_at("127.0.0.1:0");
+    connect_some(5);
+    run_out(false);
+    assert_int_equal(pixi_loop_turn(&loop, 1000), PIXI_OK);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(turned_away, 5);
+    assert_true(listener.spare >= 0);
+    assert_false(pixi_timer_is_set(&listener.rest));
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(read(clients[i], &byte, 1), 0);
+    assert_int_equal(pixi_loop_turn(&loop, 20), PIXI_OK);
+    for (int i = 0; i < 5; i++)
+        close(clients[i]);
+    connect_some(1);
+    await(1);
 }
 
 static void closed_while_resting(void **state)
 {
-    struct rlimit was, none;
-
     (void)state;
     open_at("127.0.0.1:0");
     connect_some(1);
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &was), 0);
-    none = (struct rlimit){(rlim_t)clients[0] + 1, was.rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    run_out(true);
     assert_int_equal(pixi_loop_turn(&loop, 1000), PIXI_OK);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
     assert_true(pixi_timer_is_set(&listener.rest));
@@ -193,6 +244,20 @@ static void closed_while_resting(void **state)
     assert_false(pixi_timer_is_set(&listener.rest));
     assert_int_equal(pixi_loop_turn(&loop, 120), PIXI_OK);
     assert_int_equal(count, 0);
+}
+
+static void closed_while_turning_away(void **state)
+{
+    (void)state;
+    open_at("127.0.0.1:0");
+    close_at = 2;
+    connect_some(5);
+    run_out(false);
+    assert_int_equal(pixi_loop_turn(&loop, 1000), PIXI_OK);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &was), 0);
+    assert_int_equal(turned_away, 2);
+    assert_int_equal(listener.spare, -1);
+    assert_false(pixi_timer_is_set(&listener.rest));
 }
 
 /* IPv6 takes no IPv4, which is listened to by itself. Without IPv6 in this machine there is nothing to see. */
@@ -217,9 +282,17 @@ static void ipv6_alone(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(accepts),     TEST(many_at_once), TEST(closed_while_accepting), TEST(taken),
-        TEST(taken_again), TEST(bad_address),  TEST(descriptors_run_out),    TEST(closed_while_resting),
+        TEST(accepts),
+        TEST(many_at_once),
+        TEST(closed_while_accepting),
+        TEST(taken),
+        TEST(taken_again),
+        TEST(bad_address),
+        TEST(descriptors_run_out),
+        TEST(closed_while_resting),
         TEST(ipv6_alone),
+        TEST(told_by_the_spare),
+        TEST(closed_while_turning_away),
     };
 
     return cmocka_run_group_tests_name("net/listen", tests, NULL, NULL);
