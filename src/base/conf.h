@@ -56,6 +56,7 @@ enum {
     PIXI_CONF_REQUIRED = 2,  /* of an object in a list: it must be there */
     PIXI_CONF_NO_ENV = 4,    /* no environment variable */
     PIXI_CONF_UNIQUE = 8,    /* of an object in a list: a string that no other object of the list has */
+    PIXI_CONF_AT_START = 32, /* for who reads again: what is new in it holds from the next start */
     PIXI_CONF_USERINFO = 16, /* a URL with a password, perhaps: not in messages, shown without it */
 };
 
@@ -142,6 +143,9 @@ static inline bool pixi_conf_is_named(const struct pixi_conf *c, const char *pat
 {
     return pixi_conf_is_set(c, path) || pixi_conf_from(c, path)->is_wrong;
 }
+
+/* pixi_conf_is_same -- do two readings by one table have the same value in this row? */
+bool pixi_conf_is_same(const struct pixi_conf *a, const struct pixi_conf *b, size_t row);
 
 /* pixi_conf_unset -- back to nothing: NULL, 0, no elements; it counts as a default. */
 void pixi_conf_unset(struct pixi_conf *c, const char *path);

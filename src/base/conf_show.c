@@ -163,3 +163,22 @@ void pixi_conf_show_json(const struct pixi_conf *c, struct pixi_json_out *w)
     }
     pixi_json_close_object(w);
 }
+
+bool pixi_conf_is_same(const struct pixi_conf *a, const struct pixi_conf *b, size_t row)
+{
+    const struct pixi_conf *sides[] = {a, b};
+    struct pixi_buf texts[2];
+    bool is_same;
+
+    for (size_t i = 0; i < 2; i++) {
+        struct pixi_json_out w = pixi_json_out_init(&texts[i]);
+
+        texts[i] = pixi_buf_init(PIXI_CONF_FILE_MAX);
+        put_value(&w, &sides[i]->table->rows[row], sides[i]->target);
+    }
+    is_same =
+        !texts[0].err && !texts[1].err && pixi_cur_equals(pixi_buf_cur(&texts[0]), pixi_buf_cur(&texts[1]));
+    pixi_buf_clear(&texts[0]);
+    pixi_buf_clear(&texts[1]);
+    return is_same;
+}
