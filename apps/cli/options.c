@@ -148,8 +148,10 @@ int cli_next(const struct cli_command *c, int argc, char **argv, int *index, con
     got = getopt_long(argc, argv, letters, rows, NULL);
     *index = optind;
     *value = optarg;
-    if (got == -1)
+    if (got == -1) {
+        reading = NULL; /* who reads them once more starts anew */
         return CLI_END;
+    }
     if (got == 'h' || got == HELP) {
         cli_print_help(c);
         return CLI_HELP;

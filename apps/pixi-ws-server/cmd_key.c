@@ -3,7 +3,9 @@
 #include "server/keys.h"
 #include "server/settings.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 enum { EXIT_USAGE = 2, EXIT_SETTINGS = 3, EXIT_INTERNAL = 14 };
@@ -13,6 +15,7 @@ struct key {
     struct pixi_buf mistakes;
     struct pixi_cur publish[PIXI_KEYS_FILTERS_MAX], subscribe[PIXI_KEYS_FILTERS_MAX];
     size_t publish_count, subscribe_count;
+    uint64_t publishes_per_s, publish_bytes_per_s;
     const char *config;
     bool is_json;
 };
@@ -25,12 +28,27 @@ static int add_filter(struct pixi_cur *list, size_t *count, const char *text)
     return 0;
 }
 
+static int read_rate(const char *option, const char *text, uint64_t most, uint64_t *out)
+{
+    char *end, problem[160];
+
+    errno = 0;
+    *out = strtoull(text, &end, 10);
+    if (*text >= '1' && *text <= '9' && !*end && !errno && *out <= most)
+        return 0;
+    snprintf(problem, sizeof problem, "%s: found \"%.40s\", expected a whole number, 1 .. %llu", option, text,
+             (unsigned long long)most);
+    return cli_usage_error(cli_command_of("key"), problem);
+}
+
 /* 0: go on; -1: done well; else the exit code. */
 static int take_option(struct key *k, int option, const char *value)
 {
     switch (option) {
     case KEY_PUBLISH: return add_filter(k->publish, &k->publish_count, value);
     case KEY_SUBSCRIBE: return add_filter(k->subscribe, &k->subscribe_count, value);
+    case KEY_RATE: return read_rate("--rate", value, PIXI_KEYS_PUBLISHES_MAX, &k->publishes_per_s);
+    case KEY_BYTE_RATE: return read_rate("--byte-rate", value, PIXI_KEYS_BYTES_MAX, &k->publish_bytes_per_s);
     case KEY_KEYS:
         pixi_server_settings_override(&k->settings, "keys_file", value, "--keys", &k->mistakes);
         return 0;
@@ -58,6 +76,8 @@ static int add(struct key *k, const char *name)
                                .subscribe = k->subscribe,
                                .publish_count = k->publish_count,
                                .subscribe_count = k->subscribe_count,
+                               .publishes_per_s = k->publishes_per_s,
+                               .publish_bytes_per_s = k->publish_bytes_per_s,
                                .now_s = (uint64_t)time(NULL)};
     char text[PIXI_KEYS_TEXT];
     int rc = pixi_keys_add(k->settings.keys_path, &new, text, &k->mistakes);
@@ -86,6 +106,15 @@ static void put_filters(struct pixi_json_out *w, const char *name, const struct 
     pixi_json_close_array(w);
 }
 
+static void put_rate(struct pixi_json_out *w, const char *name, uint64_t per_s)
+{
+    pixi_json_name(w, name);
+    if (per_s)
+        pixi_json_number(w, per_s);
+    else
+        pixi_json_null(w);
+}
+
 static void put_entry(struct pixi_buf *b, const struct pixi_key *key)
 {
     struct pixi_json_out w = pixi_json_out_init(b);
@@ -95,6 +124,8 @@ static void put_entry(struct pixi_buf *b, const struct pixi_key *key)
     pixi_json_text(&w, key->name);
     put_filters(&w, "publish", &key->publish);
     put_filters(&w, "subscribe", &key->subscribe);
+    put_rate(&w, "publishes_per_s", key->publishes_per_s);
+    put_rate(&w, "publish_bytes_per_s", key->publish_bytes_per_s);
     pixi_json_name(&w, "created");
     pixi_json_text(&w, key->created);
     pixi_json_close_object(&w);
@@ -115,6 +146,10 @@ static void put_row(struct pixi_buf *b, const struct pixi_key *key)
     pixi_buf_putf(b, "%-24s  %s", key->name, key->created);
     put_words(b, "publish", &key->publish);
     put_words(b, "subscribe", &key->subscribe);
+    if (key->publishes_per_s)
+        pixi_buf_putf(b, "  %llu messages/s", (unsigned long long)key->publishes_per_s);
+    if (key->publish_bytes_per_s)
+        pixi_buf_putf(b, "  %llu bytes/s", (unsigned long long)key->publish_bytes_per_s);
     pixi_buf_put_str(b, "\n");
 }
 

@@ -24,6 +24,11 @@ static const struct cli_option key_options[] = {
     [KEY_PUBLISH] = {"publish", 0, "FILTER", "topics that the key may publish to; may be repeated", NULL},
     [KEY_SUBSCRIBE] = {"subscribe", 0, "FILTER", "topics that the key may subscribe to; may be repeated",
                        NULL},
+    [KEY_RATE] = {"rate", 0, "N",
+                  "messages that the key may publish in a second, instead of the settings' "
+                  "limits.publishes_per_s",
+                  NULL},
+    [KEY_BYTE_RATE] = {"byte-rate", 0, "N", "bytes of them, instead of limits.publish_bytes_per_s", NULL},
     [KEY_KEYS] = {"keys", 0, "FILE", "the API keys, instead of the settings' keys_file", NULL},
     [KEY_CONFIG] = {"config", 0, "FILE", "settings; else config/pixi_ws_server.json, here or below /", NULL},
     [KEY_JSON] = {"json", 0, NULL, "list: machine-readable", NULL},
@@ -41,7 +46,7 @@ static const struct cli_option config_options[] = {
 static const struct cli_command commands[] = {
     {"key", "add NAME|list|revoke NAME", "make, list and revoke API keys", key_options,
      "  add     makes a key and prints it, this once: the file holds only its SHA-256\n"
-     "  list    names, permissions, dates\n"
+     "  list    names, permissions, rates, dates\n"
      "  revoke  takes the key's entry out of the file\n\n"
      "A running server reads its keys again when it gets SIGHUP.\n\n"
      "  pixi-ws-server key add tram-7 --publish 'event/#' --subscribe '#' >tram-7.key\n"
@@ -83,8 +88,8 @@ const struct cli_program cli_program = {
      "[--log LEVEL]",
      "the Pixi hub: topics, requests and history over WebSocket", run_options,
      "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to come\n"
-     "back, closes with 1012 and ends with 0. SIGHUP reads the API keys and the certificate again;\n"
-     "who is connected stays, unless its key is gone.\n",
+     "back, closes with 1012 and ends with 0. SIGHUP reads settings, API keys and certificate\n"
+     "again; who is connected stays, unless its key is gone.\n",
      NULL, NULL},
     commands,
     exits,

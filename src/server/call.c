@@ -3,13 +3,17 @@
 
 #include <stdlib.h>
 
+enum { RETRY_MS = 1000 }; /* until something may have ended, where nothing says when */
+
 /* Sends one text frame, or gives the link up: an answer that cannot be queued must not be missing in silence. */
 static void send_text(struct pixi_conn *c, const struct pixi_buf *b)
 {
     int rc = b->err ? b->err : pixi_link_send(&c->link, PIXI_WS_TEXT, b->bytes, b->len);
 
-    if (rc == PIXI_E_QUEUE)
-        pixi_link_close(&c->link, PIXI_WS_CLOSE_LATER, "too slow a reader");
+    if (rc == PIXI_OK)
+        c->server->counters.messages_out++;
+    else if (rc == PIXI_E_QUEUE)
+        pixi_conn_close_slow(c);
     else if (rc != PIXI_OK && rc != PIXI_E_WS_CLOSED)
         pixi_link_fail(&c->link, rc);
 }
@@ -36,11 +40,12 @@ void pixi_server_answer_error(struct pixi_conn *c, struct pixi_batch *batch, str
 {
     struct pixi_buf *b = batch ? &batch->out : &c->server->answer;
 
+    pixi_metrics_count_call(&c->server->counters, PIXI_METRICS_UNKNOWN, err);
     if (batch)
         join_batch(batch);
     else
         pixi_buf_reset(b);
-    pixi_rpc_put_error(b, id, err, detail, err == PIXI_E_LIMIT ? 1000 : 0);
+    pixi_rpc_put_error(b, id, err, detail, err == PIXI_E_LIMIT ? RETRY_MS : 0);
     if (!batch)
         send_text(c, b);
 }
@@ -60,6 +65,7 @@ struct pixi_call *pixi_call_new(struct pixi_conn *c, struct pixi_batch *batch, s
     }
     call->conn = c;
     call->batch = batch;
+    call->method = PIXI_METRICS_UNKNOWN;
     call->filter_text = NULL;
     call->messages = pixi_buf_init(0);
     call->id_len = pixi_cur_left(&id);
@@ -87,15 +93,16 @@ static struct pixi_cur id_of(const struct pixi_call *call)
     return pixi_cur_init(call->id, call->id_len);
 }
 
-void pixi_call_begin(struct pixi_call *call, struct pixi_json_out *w, const char *member)
+void pixi_call_begin(struct pixi_call *call, struct pixi_json_out *w, int err)
 {
     struct pixi_buf *b = call->batch ? &call->batch->out : &call->conn->server->answer;
 
+    pixi_metrics_count_call(&call->conn->server->counters, call->method, err);
     if (call->batch)
         join_batch(call->batch);
     else
         pixi_buf_reset(b);
-    pixi_rpc_begin_answer(b, w, id_of(call), member);
+    pixi_rpc_begin_answer(b, w, id_of(call), err == PIXI_OK ? "result" : "error");
 }
 
 void pixi_call_end(struct pixi_call *call, struct pixi_json_out *w)
@@ -113,13 +120,18 @@ void pixi_call_end(struct pixi_call *call, struct pixi_json_out *w)
     }
 }
 
-void pixi_call_answer_error(struct pixi_call *call, int err, const char *detail)
+void pixi_call_answer_later(struct pixi_call *call, int err, const char *detail, uint64_t retry_after_ms)
 {
     struct pixi_json_out w;
 
-    pixi_call_begin(call, &w, "error");
-    pixi_rpc_put_error_value(&w, err, detail, err == PIXI_E_LIMIT ? 1000 : 0);
+    pixi_call_begin(call, &w, err);
+    pixi_rpc_put_error_value(&w, err, detail, retry_after_ms);
     pixi_call_end(call, &w);
+}
+
+void pixi_call_answer_error(struct pixi_call *call, int err, const char *detail)
+{
+    pixi_call_answer_later(call, err, detail, err == PIXI_E_LIMIT ? RETRY_MS : 0);
 }
 
 bool pixi_call_is_under_way(const struct pixi_conn *c, struct pixi_cur id)

@@ -6,6 +6,8 @@
 #include "link/link.h"
 #include "net/listen.h"
 #include "proto/rpc/put.h"
+#include "server/limits.h"
+#include "server/metrics.h"
 #include "server/server.h"
 #include "store/memory.h"
 
@@ -29,10 +31,19 @@ struct pixi_call {
     struct pixi_batch *batch; /* NULL: answered on its own */
     struct pixi_hub_history history;
     struct pixi_buf messages; /* of a history: what came so far */
+    unsigned method;          /* for the metrics */
     struct pixi_cur filter;   /* of a history; borrows from filter_text */
     uint8_t *filter_text;     /* owned */
     size_t id_len;
     uint8_t id[PIXI_RPC_ID_MAX];
+};
+
+/* What a listener's connections speak. */
+enum pixi_server_way { PIXI_SERVER_PLAIN, PIXI_SERVER_WITH_TLS, PIXI_SERVER_METRICS };
+
+struct pixi_server_listener {
+    struct pixi_listener listener;
+    enum pixi_server_way way;
 };
 
 struct pixi_conn {
@@ -44,8 +55,14 @@ struct pixi_conn {
     struct pixi_server *server; /* borrowed */
     struct pixi_permit permit;
     const struct pixi_key *key; /* borrowed from the server's keys; NULL: none, or echo */
+    struct pixi_usage *usage;   /* of that key; borrowed from the server */
     struct pixi_task pump;      /* the hub has more for it */
-    bool is_unauthorized;       /* upgraded only to be told so with 3000 */
+    struct pixi_source *source; /* where it comes from; NULL: a guest that does not count, see rank */
+    enum { PIXI_CONN_STRANGER, PIXI_CONN_MEMBER, PIXI_CONN_TURNED_AWAY, PIXI_CONN_OPERATOR } rank;
+    bool is_ended;          /* its end was counted */
+    bool is_unauthorized;   /* upgraded only to be told so with 3000 */
+    uint64_t active_ms;     /* when it last said or had something */
+    uint64_t sent, sent_ms; /* bytes sent when that number last moved, or nothing waited, and when that was */
     char from[PIXI_ADDR_TEXT];
 };
 
@@ -54,8 +71,7 @@ struct pixi_server {
     const struct pixi_server_settings *settings; /* borrowed */
     const struct pixi_keys *keys;                /* borrowed */
     enum pixi_server_mode mode;
-    struct pixi_listener listeners[2 * PIXI_SERVER_LISTEN_MAX]; /* the plain ones, then those with TLS */
-    size_t plain_count;
+    struct pixi_server_listener listeners[3 * PIXI_SERVER_LISTEN_MAX];
     struct pixi_tls_context *tls; /* NULL: no listener has it */
     size_t listener_count;
     struct pixi_link_limits limits;
@@ -70,11 +86,55 @@ struct pixi_server {
     struct pixi_buf answer; /* scratch for responses */
     struct pixi_list conns, free_calls;
     size_t conn_count;
-    struct pixi_timer deadline, trim, drain;
+    size_t ranks[4]; /* how many of them by enum rank */
+    struct pixi_sources sources;
+    struct pixi_usage *usage; /* of each of keys, in their order; owned */
+    struct pixi_counters counters;
+    struct {
+        uint64_t second;
+        unsigned told, untold; /* lines in that second */
+    } refusals;
+    uint64_t started_ms; /* wall */
+    struct pixi_timer deadline, trim, drain, sweep;
     bool is_draining;
     void (*on_idle)(void *ctx);
     void *idle_ctx;
 };
+
+/* accept.c */
+void pixi_server_on_accept(struct pixi_listener *listener, int fd, const struct pixi_addr *from);
+void pixi_server_on_full(struct pixi_listener *listener, int fd, const struct pixi_addr *from);
+void pixi_conn_set_rank(struct pixi_conn *c, unsigned rank);
+/* How many there are that limits.connections counts, and that a stop waits for. */
+size_t pixi_server_guests(const struct pixi_server *s);
+
+/* http.c */
+struct pixi_refusal {
+    unsigned status;
+    enum pixi_refused reason;
+    const char *detail;
+    const char *field, *value; /* one more header field, or NULL */
+};
+
+/* A whole response with application/problem+json (RFC 9457) behind everything in b. */
+void pixi_refusal_put(const struct pixi_refusal *r, struct pixi_buf *b);
+/* Counted, logged, and answered so. */
+void pixi_conn_refuse(struct pixi_conn *c, const struct pixi_refusal *r);
+/* What stopped the handshake: a status for PIXI_E_*, and words. */
+void pixi_conn_refuse_error(struct pixi_conn *c, int err);
+/* /healthz, /readyz, and for operators /metrics: answered. false: another path. */
+bool pixi_conn_answer_endpoint(struct pixi_conn *c, const struct pixi_http_head *h);
+
+/* Told 1013: it does not read what it asked for. */
+void pixi_conn_close_slow(struct pixi_conn *c);
+
+/* watch.c: connections that take too long. */
+void pixi_server_set_sweep(struct pixi_server *s);
+/* A line about what a peer did wrong: may it be written? There are so many in a second at most. */
+bool pixi_server_may_log(struct pixi_server *s);
+/* Counts, and logs if it may. */
+void pixi_server_count_refused(struct pixi_server *s, enum pixi_refused reason, const char *from,
+                               const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* upgrade.c */
 void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *head, int rc,
@@ -89,10 +149,13 @@ void pixi_server_dispatch(struct pixi_conn *c, uint8_t *bytes, size_t len);
 /* call.c */
 /* A call whose answer comes now or later. id is at most PIXI_RPC_ID_MAX bytes. NULL: out of memory. */
 struct pixi_call *pixi_call_new(struct pixi_conn *c, struct pixi_batch *batch, struct pixi_cur id);
-/* Starts `{"jsonrpc":"2.0","id":…,"result":`, or "error"; one value follows, then pixi_call_end: the call is over. */
-void pixi_call_begin(struct pixi_call *call, struct pixi_json_out *w, const char *member);
+/* Starts `{"jsonrpc":"2.0","id":…,"result":`, or "error" unless err is PIXI_OK; one value follows, then pixi_call_end:
+ * the call is over. */
+void pixi_call_begin(struct pixi_call *call, struct pixi_json_out *w, int err);
 void pixi_call_end(struct pixi_call *call, struct pixi_json_out *w);
 void pixi_call_answer_error(struct pixi_call *call, int err, const char *detail);
+/* The same with data.retry_after_ms. */
+void pixi_call_answer_later(struct pixi_call *call, int err, const char *detail, uint64_t retry_after_ms);
 bool pixi_call_is_under_way(const struct pixi_conn *c, struct pixi_cur id);
 /* The connection has gone: nothing is answered any more. */
 void pixi_call_drop_all(struct pixi_conn *c);
@@ -109,6 +172,10 @@ void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *ms
 void pixi_gateway_pump(struct pixi_conn *c);
 
 /* server.c */
+/* The links' limits, as the settings say. */
+void pixi_server_take_limits(struct pixi_server *s);
+void pixi_server_init_link(struct pixi_conn *c);
+void pixi_server_free_conn(struct pixi_conn *c);
 struct pixi_now pixi_server_now(const struct pixi_server *s);
 /* To be called whenever requests may have come or gone: sets the timer of the hub's next deadline. */
 void pixi_server_set_deadline(struct pixi_server *s);

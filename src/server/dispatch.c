@@ -8,6 +8,7 @@ struct work {
     struct pixi_call *call; /* NULL: a notification, which gets no answer */
     struct pixi_rpc_params p;
     struct pixi_now now;
+    int err; /* of a notification, which is not answered */
     bool is_in_batch;
 };
 
@@ -15,6 +16,8 @@ static void answer_error(struct work *w, int err, const char *detail)
 {
     if (w->call)
         pixi_call_answer_error(w->call, err, detail);
+    else
+        w->err = err;
 }
 
 static void answer_empty(struct work *w)
@@ -23,7 +26,7 @@ static void answer_empty(struct work *w)
 
     if (!w->call)
         return;
-    pixi_call_begin(w->call, &out, "result");
+    pixi_call_begin(w->call, &out, PIXI_OK);
     pixi_json_open_object(&out);
     pixi_json_close_object(&out);
     pixi_call_end(w->call, &out);
@@ -66,11 +69,58 @@ static const char *topic_detail(int rc)
     }
 }
 
+static void count(const struct work *w, enum pixi_refused reason)
+{
+    w->conn->server->counters.refused[reason]++;
+}
+
+static uint64_t either(uint64_t own, uint64_t general)
+{
+    return own ? own : general;
+}
+
+/* May the key publish so much now? false: answered. */
+static bool has_rate(struct work *w, const struct pixi_msg *m)
+{
+    const struct pixi_server *s = w->conn->server;
+    struct pixi_usage *u = w->conn->usage;
+    const struct pixi_key *key = w->conn->key;
+    uint64_t per_s = either(key->publishes_per_s, s->settings->limits.publishes_per_s);
+    uint64_t bytes_per_s = either(key->publish_bytes_per_s, s->settings->limits.publish_bytes_per_s);
+    uint64_t now = w->now.mono_ms, size = pixi_msg_size(m);
+    uint64_t wait = pixi_rate_wait(&u->publishes, per_s, 1, now);
+    uint64_t wait_bytes = pixi_rate_wait(&u->bytes, bytes_per_s, size, now);
+
+    if (!wait && !wait_bytes) {
+        pixi_rate_take(&u->publishes, per_s, 1, now);
+        pixi_rate_take(&u->bytes, bytes_per_s, size, now);
+        return true;
+    }
+    count(w, wait ? PIXI_REFUSED_PUBLISHES_PER_S : PIXI_REFUSED_PUBLISH_BYTES_PER_S);
+    if (w->call)
+        pixi_call_answer_later(w->call, PIXI_E_RATE,
+                               wait ? "the key publishes too often" : "the key publishes too many bytes",
+                               wait > wait_bytes ? wait : wait_bytes);
+    else
+        w->err = PIXI_E_RATE;
+    return false;
+}
+
 static void publish(struct work *w)
 {
     struct pixi_msg m = message_of(w);
-    int rc = pixi_hub_publish(&w->conn->server->hub, &w->conn->peer, &m, w->call, w->now);
+    struct pixi_counters *counters = &w->conn->server->counters;
+    int rc;
 
+    if (!has_rate(w, &m))
+        return;
+    rc = pixi_hub_publish(&w->conn->server->hub, &w->conn->peer, &m, w->call, w->now);
+    if (rc == PIXI_OK) {
+        counters->publishes++;
+        counters->publish_bytes += pixi_msg_size(&m);
+    } else if (rc == PIXI_E_LIMIT) {
+        count(w, PIXI_REFUSED_CALLS);
+    }
     settle(w, rc, topic_detail(rc));
 }
 
@@ -92,6 +142,8 @@ static void subscribe(struct work *w)
 
     how.since_count = positions(&w->p, since);
     rc = pixi_hub_subscribe(&w->conn->server->hub, &w->conn->peer, w->p.filter, &how, &done);
+    if (rc == PIXI_E_LIMIT)
+        count(w, PIXI_REFUSED_SUBSCRIPTIONS);
     if (rc != PIXI_OK) {
         answer_error(w, rc,
                      rc == PIXI_E_RPC_PARAMS ? "since goes neither with $share nor with $ topics"
@@ -99,7 +151,7 @@ static void subscribe(struct work *w)
         return;
     }
     if (w->call) {
-        pixi_call_begin(w->call, &out, "result");
+        pixi_call_begin(w->call, &out, PIXI_OK);
         pixi_json_open_object(&out);
         pixi_rpc_put_position(&out, (struct pixi_rpc_position){done.pos.epoch, done.pos.offset});
         pixi_json_name(&out, "recovered");
@@ -131,7 +183,11 @@ static void request(struct work *w)
         answer_error(w, PIXI_E_RPC_REQUEST, "a request may not stand in a batch");
         return;
     }
+    if (!has_rate(w, &m))
+        return;
     rc = pixi_hub_request(&w->conn->server->hub, &w->conn->peer, &m, w->p.timeout_ms, w->call, w->now);
+    if (rc == PIXI_E_LIMIT)
+        count(w, PIXI_REFUSED_REQUESTS);
     settle(w, rc, topic_detail(rc));
     pixi_server_set_deadline(w->conn->server);
 }
@@ -213,7 +269,7 @@ static void on_history_end(void *ctx, int err, bool is_more)
     if (err != PIXI_OK) {
         pixi_call_answer_error(call, err, NULL);
     } else {
-        pixi_call_begin(call, &out, "result");
+        pixi_call_begin(call, &out, PIXI_OK);
         pixi_json_open_object(&out);
         pixi_json_name(&out, "messages");
         pixi_json_raw(&out, pixi_buf_cur(&array));
@@ -257,6 +313,8 @@ static void history(struct work *w)
                                                  .on_message = on_history_message,
                                                  .on_end = on_history_end};
     rc = pixi_hub_history(&s->hub, &w->conn->peer, &w->call->history, w->now);
+    if (rc == PIXI_E_LIMIT)
+        count(w, PIXI_REFUSED_CALLS);
     settle(w, rc, topic_detail(rc));
     pixi_loop_defer(s->loop, &w->conn->pump);
 }
@@ -267,7 +325,7 @@ static void ping(struct work *w)
 
     if (!w->call)
         return;
-    pixi_call_begin(w->call, &out, "result");
+    pixi_call_begin(w->call, &out, PIXI_OK);
     pixi_json_open_object(&out);
     pixi_json_name(&out, "time_ms");
     pixi_json_number(&out, w->now.wall_ms);
@@ -293,6 +351,7 @@ static void put_limits(struct pixi_json_out *out, const struct pixi_server *s)
         {"message_bytes", s->limits.message_bytes},
         {"queue_bytes", s->settings->limits.queue_bytes},
         {"subscriptions", s->settings->limits.subscriptions},
+        {"calls", s->settings->limits.calls},
         {"requests", s->settings->limits.requests},
         {"batch", PIXI_RPC_BATCH_MAX},
         {"id_bytes", PIXI_RPC_ID_MAX},
@@ -316,7 +375,7 @@ static void info(struct work *w)
 
     if (!w->call)
         return;
-    pixi_call_begin(w->call, &out, "result");
+    pixi_call_begin(w->call, &out, PIXI_OK);
     pixi_json_open_object(&out);
     pixi_json_name(&out, "name");
     pixi_json_text(&out, "pixi-ws-server");
@@ -344,6 +403,11 @@ static int start_call(struct pixi_conn *c, struct pixi_batch *batch, const struc
     *detail = "a call with this id is under way";
     if (pixi_call_is_under_way(c, m->id))
         return PIXI_E_RPC_REQUEST;
+    if (c->call_count >= c->server->settings->limits.calls) {
+        c->server->counters.refused[PIXI_REFUSED_CALLS]++;
+        *detail = "too many calls are under way";
+        return PIXI_E_LIMIT;
+    }
     *detail = NULL;
     w->call = pixi_call_new(c, batch, m->id);
     return w->call ? PIXI_OK : PIXI_E_NOMEM;
@@ -353,6 +417,7 @@ static void run_one(struct pixi_conn *c, struct pixi_batch *batch, const struct 
 {
     struct work w = {.conn = c, .now = pixi_server_now(c->server), .is_in_batch = batch != NULL};
     enum pixi_rpc_method method;
+    unsigned counted = PIXI_METRICS_UNKNOWN;
     const char *detail = NULL;
     int rc;
 
@@ -363,13 +428,21 @@ static void run_one(struct pixi_conn *c, struct pixi_batch *batch, const struct 
         return;
     }
     rc = pixi_rpc_method(m->method, &method);
-    if (rc != PIXI_OK || !run[method])
+    if (rc != PIXI_OK || !run[method]) {
         answer_error(&w, PIXI_E_RPC_METHOD,
                      "known are publish, subscribe, unsubscribe, request, reply, history, ping, info");
-    else if ((rc = pixi_rpc_params_read(method, m->params, &w.p)) != PIXI_OK)
-        answer_error(&w, rc, w.p.detail);
-    else
-        run[method](&w);
+    } else {
+        counted = method;
+        if (w.call)
+            w.call->method = method;
+        rc = pixi_rpc_params_read(method, m->params, &w.p);
+        if (rc != PIXI_OK)
+            answer_error(&w, rc, w.p.detail);
+        else
+            run[method](&w);
+    }
+    if (m->kind != PIXI_RPC_CALL)
+        pixi_metrics_count_call(&c->server->counters, counted, w.err);
 }
 
 static struct pixi_batch *new_batch(struct pixi_conn *c)

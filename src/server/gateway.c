@@ -1,5 +1,4 @@
 /* gateway.c -- what the hub says, in the dialect pixi.v1. */
-#include "base/log.h"
 #include "server/conn.h"
 
 static struct pixi_rpc_position position(struct pixi_position p)
@@ -76,11 +75,14 @@ static struct pixi_shared *share_note(struct pixi_server *s, size_t len)
 static int send_note(struct pixi_server *s, struct pixi_conn *c)
 {
     size_t len;
+    int rc;
 
     if (s->note.err)
         return s->note.err;
     len = s->note.len - s->note_at;
-    return pixi_link_send_frame(&c->link, s->note.bytes + s->note_at, len, share_note(s, len));
+    rc = pixi_link_send_frame(&c->link, s->note.bytes + s->note_at, len, share_note(s, len));
+    s->counters.messages_out += rc == PIXI_OK;
+    return rc;
 }
 
 /* A notification that must arrive: a link that has no room for it is of no use any more. */
@@ -89,7 +91,7 @@ static void send_note_or_close(struct pixi_server *s, struct pixi_conn *c)
     int rc = send_note(s, c);
 
     if (rc == PIXI_E_QUEUE)
-        pixi_link_close(&c->link, PIXI_WS_CLOSE_LATER, "too slow a reader");
+        pixi_conn_close_slow(c);
     else if (rc != PIXI_OK && rc != PIXI_E_WS_CLOSED)
         pixi_link_fail(&c->link, rc);
 }
@@ -113,6 +115,7 @@ static int deliver(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_
     (void)sub;
     if (s->is_note_stored && pixi_link_waiting(&c->link) >= s->soft_queue) {
         pixi_loop_defer(s->loop, &c->pump); /* after what waits was tried; else on_drained comes */
+        s->counters.fell_behind++;
         return PIXI_E_QUEUE;
     }
     if (s->is_note_stored)
@@ -150,7 +153,8 @@ static void lost(void *ctx, struct pixi_hub_peer *peer, int err)
     struct pixi_conn *c = pixi_conn_of_peer(peer);
 
     (void)ctx;
-    pixi_log(PIXI_LOG_WARNING, "%s: too slow: %s; closing with 1013", c->from, pixi_err_text(err));
+    pixi_server_count_refused(c->server, PIXI_REFUSED_HISTORY, c->from, "too slow: %s; closing with 1013",
+                              pixi_err_text(err));
     pixi_link_close(&c->link, PIXI_WS_CLOSE_LATER, "too slow: history has moved on");
 }
 
@@ -188,12 +192,12 @@ static void reply(void *ctx, struct pixi_hub_peer *peer, void *token, int err, c
         return;
     }
     if (err == PIXI_E_RPC_ERROR) { /* the responder's own error object, as it wrote it */
-        pixi_call_begin(call, &w, "error");
+        pixi_call_begin(call, &w, err);
         pixi_json_raw(&w, msg->payload);
         pixi_call_end(call, &w);
         return;
     }
-    pixi_call_begin(call, &w, "result");
+    pixi_call_begin(call, &w, PIXI_OK);
     pixi_json_open_object(&w);
     pixi_rpc_put_payload(&w, msg->payload, pixi_rpc_is_json(msg->payload));
     pixi_rpc_put_headers(&w, msg->headers);
@@ -212,7 +216,7 @@ static void published(void *ctx, struct pixi_hub_peer *peer, void *token, int er
         pixi_call_answer_error(call, err, NULL);
         return;
     }
-    pixi_call_begin(call, &w, "result");
+    pixi_call_begin(call, &w, PIXI_OK);
     pixi_json_open_object(&w);
     pixi_rpc_put_position(&w, position(pos));
     pixi_json_close_object(&w);
@@ -230,6 +234,13 @@ const struct pixi_hub_calls pixi_gateway_calls = {
     .reply = reply,
     .published = published,
 };
+
+void pixi_conn_close_slow(struct pixi_conn *c)
+{
+    pixi_server_count_refused(c->server, PIXI_REFUSED_QUEUE_BYTES, c->from,
+                              "reads too slowly: limits.queue_bytes wait; closing with 1013");
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_LATER, "too slow a reader");
+}
 
 void pixi_gateway_pump(struct pixi_conn *c)
 {

@@ -66,6 +66,12 @@ static bool check_created(struct pixi_cur value, struct pixi_conf_fault *fault)
         .max = PIXI_KEYS_FILTERS_MAX, .initial = "[]", .check = (rule), .expected = (words)                  \
     }
 
+#define RATE(name, most, what)                                                                               \
+    {                                                                                                        \
+        .path = #name, .kind = PIXI_CONF_UINT, .offset = offsetof(struct pixi_key, name), .max = (most),     \
+        .unit = (what)                                                                                       \
+    }
+
 static const char name_expected[] = "1 .. 64 letters, digits, \".\", \"_\" or \"-\"";
 static const char publish_expected[] =
     "a topic filter such as event/# (MQTT 5 §4.7) that does not start with $";
@@ -76,6 +82,8 @@ static const struct pixi_conf_row key_rows[] = {
     TEXT(sha256, 0, check_hash, "64 hexadecimal digits in lower case"),
     FILTERS(publish, check_publish, publish_expected),
     FILTERS(subscribe, check_subscribe, subscribe_expected),
+    RATE(publishes_per_s, PIXI_KEYS_PUBLISHES_MAX, "messages"),
+    RATE(publish_bytes_per_s, PIXI_KEYS_BYTES_MAX, "bytes"),
     TEXT(created, 0, check_created, "a time such as 2026-11-22T21:30:00Z"),
 };
 
@@ -176,6 +184,14 @@ static void put_text(struct pixi_json_out *w, const char *name, const char *text
     pixi_json_text(w, text);
 }
 
+static void put_rate(struct pixi_json_out *w, const char *name, uint64_t per_s)
+{
+    if (!per_s)
+        return;
+    pixi_json_name(w, name);
+    pixi_json_number(w, per_s);
+}
+
 /* A key a line: readable, and diff shows which key has changed. */
 static void put_key(struct pixi_buf *b, const struct pixi_key *key, bool is_first)
 {
@@ -187,6 +203,8 @@ static void put_key(struct pixi_buf *b, const struct pixi_key *key, bool is_firs
     put_text(&w, "sha256", key->sha256);
     put_filters(&w, "publish", &key->publish);
     put_filters(&w, "subscribe", &key->subscribe);
+    put_rate(&w, "publishes_per_s", key->publishes_per_s);
+    put_rate(&w, "publish_bytes_per_s", key->publish_bytes_per_s);
     put_text(&w, "created", key->created);
     pixi_json_close_object(&w);
 }
@@ -301,7 +319,11 @@ static int add_to(struct pixi_keys *k, const char *path, const struct pixi_key_n
     char text[PIXI_KEYS_TEXT], hash[2 * PIXI_KEYS_HASH + 1], created[32];
     time_t now = (time_t)add->now_s;
     struct tm tm;
-    struct pixi_key entry = {.name = add->name, .sha256 = hash, .created = created};
+    struct pixi_key entry = {.name = add->name,
+                             .sha256 = hash,
+                             .created = created,
+                             .publishes_per_s = add->publishes_per_s,
+                             .publish_bytes_per_s = add->publish_bytes_per_s};
     int rc;
 
     if (!new_is_right(k, add, mistakes))

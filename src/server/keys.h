@@ -9,11 +9,14 @@
 #include "base/conf.h"
 
 enum {
-    PIXI_KEYS_MAX = 10000,       /* keys in a file */
-    PIXI_KEYS_FILTERS_MAX = 64,  /* filters of a key, each way */
-    PIXI_KEYS_HASH = 32,         /* bytes of a SHA-256 */
-    PIXI_KEYS_TEXT = 3 + 43 + 1, /* bytes of a generated key: "pk_", 256 bits in base64url, NUL */
+    PIXI_KEYS_MAX = 10000,                /* keys in a file */
+    PIXI_KEYS_FILTERS_MAX = 64,           /* filters of a key, each way */
+    PIXI_KEYS_HASH = 32,                  /* bytes of a SHA-256 */
+    PIXI_KEYS_PUBLISHES_MAX = 1000000000, /* a second, as a key's own limit */
+    PIXI_KEYS_TEXT = 3 + 43 + 1,          /* bytes of a generated key: "pk_", 256 bits in base64url, NUL */
 };
+
+#define PIXI_KEYS_BYTES_MAX UINT64_C(10000000000) /* the same for bytes */
 
 /* Every pointer is borrowed from the set and valid until it is loaded again or cleared. */
 struct pixi_key {
@@ -21,6 +24,7 @@ struct pixi_key {
     const char *sha256; /* as written: 64 lower-case hexadecimal digits */
     const char *created;
     struct pixi_conf_strings publish, subscribe; /* .at: array of struct pixi_cur, checked filters; .count */
+    uint64_t publishes_per_s, publish_bytes_per_s; /* 0: those of the settings */
     uint8_t hash[PIXI_KEYS_HASH];
 };
 
@@ -61,7 +65,8 @@ struct pixi_key_new {
     const char *name;                           /* 1 .. 64 letters, digits, '.', '_' or '-' */
     const struct pixi_cur *publish, *subscribe; /* filters */
     size_t publish_count, subscribe_count;
-    uint64_t now_s; /* since 1970, UTC */
+    uint64_t publishes_per_s, publish_bytes_per_s; /* 0: none of its own */
+    uint64_t now_s;                                /* since 1970, UTC */
 };
 
 /* pixi_keys_add -- generate a key and write the file anew with it, atomically, mode 0600.

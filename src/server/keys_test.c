@@ -36,6 +36,27 @@ static void assert_mistake(const char *want)
     pixi_buf_reset(&mistakes);
 }
 
+static void test_rates_are_kept(void **state)
+{
+    char key[PIXI_KEYS_TEXT];
+    struct pixi_key_new new = {.name = "fast",
+                               .now_s = 1795383000,
+                               .publishes_per_s = PIXI_KEYS_PUBLISHES_MAX,
+                               .publish_bytes_per_s = PIXI_KEYS_BYTES_MAX};
+    struct pixi_keys k;
+
+    (void)state;
+    assert_int_equal(add("plain", "#", "#", key), PIXI_OK);
+    assert_int_equal(pixi_keys_add(path, &new, key, &mistakes), PIXI_OK);
+    assert_int_equal(add("last", "#", "#", key), PIXI_OK); /* writes the others again */
+    assert_int_equal(pixi_keys_load(&k, path, PIXI_KEYS_MUST_EXIST, &mistakes), PIXI_OK);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(pixi_keys_at(&k, i)->publishes_per_s, i == 1 ? PIXI_KEYS_PUBLISHES_MAX : 0);
+        assert_int_equal(pixi_keys_at(&k, i)->publish_bytes_per_s, i == 1 ? PIXI_KEYS_BYTES_MAX : 0);
+    }
+    pixi_keys_clear(&k);
+}
+
 static const char *name_of(const struct pixi_keys *k, const char *key)
 {
     const struct pixi_key *found = pixi_keys_lookup(k, pixi_cur_str(key));
@@ -189,6 +210,8 @@ static const struct {
      "1:156: keys[0].publish[1]: found \"no#\", expected a topic filter such as event/# (MQTT 5 §4.7) that "
      "does not "
      "start with $"},
+    {"{\"keys\": [{\"name\": \"a\", \"sha256\": " HASH ", " DATE ", \"publishes_per_s\": -1}]}", 0600,
+     "1:157: keys[0].publishes_per_s: found -1, expected a whole number of messages, 0 .. 1000000000"},
     {"{\"keys\": [{\"name\": \"a\", \"sha256\": " HASH ", " DATE ", \"publishes\": []}]}", 0600,
      "1:138: keys[0].publishes: found an unknown member; did you mean \"keys[0].publish\"?"},
     {"{\"keys\": [", 0600, "1:11: found the end of the file, expected a value, or \"]\""},
@@ -296,6 +319,7 @@ int main(void)
         TEST(test_added_is_found),      TEST(test_hash_is_sha256),       TEST(test_revoked_is_gone),
         TEST(test_bad_additions),       TEST(test_missing_file),         TEST(test_each_mistake),
         TEST(test_broken_file_is_kept), TEST(test_concurrent_additions), TEST(test_many_keys),
+        TEST(test_rates_are_kept),
     };
 
     return cmocka_run_group_tests_name("keys", tests, NULL, NULL);

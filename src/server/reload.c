@@ -43,6 +43,7 @@ static void move(struct pixi_conn *c, const struct pixi_key *key)
 
     if (is_told) { /* first: what it loses is then not told one by one */
         pixi_log(PIXI_LOG_INFO, "%s: the API key %s is gone: closing with 3000", c->from, c->key->name);
+        c->server->counters.refused[PIXI_REFUSED_REVOKED]++;
         pixi_link_close(&c->link, PIXI_WS_CLOSE_UNAUTHORIZED, "the API key was revoked");
     }
     pixi_conn_take_key(c, key);
@@ -50,12 +51,34 @@ static void move(struct pixi_conn *c, const struct pixi_key *key)
         pixi_hub_set_permit(&c->server->hub, &c->peer, &c->permit);
 }
 
+/* What a key has used stays used. */
+static struct pixi_usage *carry_usage(const struct pixi_server *s, const struct pixi_keys *keys,
+                                      const struct index *x)
+{
+    struct pixi_usage *usage = calloc(pixi_keys_count(keys) + 1, sizeof *usage);
+
+    for (size_t i = 0; usage && i < pixi_keys_count(s->keys); i++) {
+        const struct pixi_key *now = find(x, pixi_keys_at(s->keys, i));
+
+        if (now)
+            usage[now - pixi_keys_at(keys, 0)] = s->usage[i];
+    }
+    return usage;
+}
+
 int pixi_server_set_keys(struct pixi_server *s, const struct pixi_keys *keys)
 {
+    struct pixi_usage *usage = NULL;
     struct index x;
 
-    if (!index_keys(&x, keys))
+    if (index_keys(&x, keys))
+        usage = carry_usage(s, keys, &x);
+    if (!usage) {
+        free(x.at);
         return PIXI_E_NOMEM;
+    }
+    free(s->usage);
+    s->usage = usage;
     s->keys = keys;
     for (struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next) {
         struct pixi_conn *c = PIXI_LIST_ITEM(l, struct pixi_conn, in_server);
@@ -65,6 +88,25 @@ int pixi_server_set_keys(struct pixi_server *s, const struct pixi_keys *keys)
     }
     free(x.at);
     return PIXI_OK;
+}
+
+void pixi_server_set_settings(struct pixi_server *s, const struct pixi_server_settings *settings)
+{
+    s->settings = settings;
+    pixi_server_take_limits(s);
+    s->hub.limits.subs_per_peer = settings->limits.subscriptions;
+    s->hub.limits.requests_per_peer = settings->limits.requests;
+    pixi_server_set_sweep(s);
+}
+
+bool pixi_server_has_tls(const struct pixi_server *s)
+{
+    return s->tls != NULL;
+}
+
+void pixi_server_count_reload(struct pixi_server *s, enum pixi_reloaded what, int rc)
+{
+    s->counters.reloads[what][rc == PIXI_OK]++;
 }
 
 int pixi_server_reload_tls(struct pixi_server *s, struct pixi_buf *problem)

@@ -17,14 +17,21 @@ struct pixi_now pixi_server_now(const struct pixi_server *s)
 
 /* --- connections --------------------------------------------------------------------------------------------- */
 
-static void free_conn(struct pixi_conn *c)
+void pixi_server_free_conn(struct pixi_conn *c)
 {
     struct pixi_server *s = c->server;
 
     pixi_list_remove(&c->in_server);
     s->conn_count--;
+    s->ranks[c->rank]--;
+    if (c->rank != PIXI_CONN_OPERATOR) {
+        s->counters.bytes_in += c->link.tcp.received;
+        s->counters.bytes_out += c->link.tcp.sent;
+    }
+    if (c->source)
+        pixi_sources_leave(&s->sources, c->source);
     free(c);
-    if (s->is_draining && s->conn_count == 0 && s->on_idle) {
+    if (s->is_draining && pixi_server_guests(s) == 0 && s->on_idle) {
         pixi_loop_cancel_timer(s->loop, &s->drain);
         s->on_idle(s->idle_ctx);
         s->on_idle = NULL;
@@ -41,10 +48,14 @@ static void on_open(struct pixi_link *k, struct pixi_cur protocol)
     struct pixi_conn *c = pixi_conn_of_link(k);
 
     (void)protocol;
+    c->server->counters.opened++;
+    c->active_ms = c->server->loop->now_ms;
+    if (!c->is_unauthorized)
+        pixi_conn_set_rank(c, PIXI_CONN_MEMBER);
     if (c->server->mode == PIXI_SERVER_ECHO)
         return;
     if (c->is_unauthorized) {
-        pixi_log(PIXI_LOG_INFO, "%s: refused: no valid API key (told with 3000)", c->from);
+        pixi_server_count_refused(c->server, PIXI_REFUSED_KEY, c->from, "no valid API key (told with 3000)");
         pixi_link_close(k, PIXI_WS_CLOSE_UNAUTHORIZED, "the API key is missing or not known here");
         return;
     }
@@ -54,10 +65,17 @@ static void on_open(struct pixi_link *k, struct pixi_cur protocol)
     pixi_log(PIXI_LOG_DEBUG, "%s: connected as %s", c->from, c->key->name);
 }
 
+static void note_message(struct pixi_conn *c)
+{
+    c->active_ms = c->server->loop->now_ms;
+    c->server->counters.messages_in++;
+}
+
 static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
 {
     struct pixi_conn *c = pixi_conn_of_link(k);
 
+    note_message(c);
     if (type == PIXI_WS_TEXT)
         pixi_server_dispatch(c, bytes, len);
     else
@@ -71,6 +89,20 @@ static void on_drained(struct pixi_link *k)
     pixi_loop_defer(c->server->loop, &c->pump);
 }
 
+/* What a peer did wrong, or what happened to it. */
+static void log_error(const struct pixi_conn *c, const struct pixi_link_end *end)
+{
+    if (!pixi_server_may_log(c->server))
+        return;
+    if (end->err == PIXI_E_TLS)
+        pixi_log(PIXI_LOG_INFO, "%s: TLS: %s", c->from, end->problem);
+    else if (*pixi_err_clause(end->err))
+        pixi_log(PIXI_LOG_INFO, "%s: %s at byte %llu (%s)", c->from, pixi_err_text(end->err),
+                 (unsigned long long)c->link.reader.fault.offset, pixi_err_clause(end->err));
+    else
+        pixi_log(PIXI_LOG_INFO, "%s: %s", c->from, pixi_err_text(end->err));
+}
+
 static void log_end(const struct pixi_conn *c, const struct pixi_link_end *end)
 {
     switch (end->err) {
@@ -79,19 +111,28 @@ static void log_end(const struct pixi_conn *c, const struct pixi_link_end *end)
     case PIXI_E_RESET:
         pixi_log(PIXI_LOG_DEBUG, "%s: connection lost: %s", c->from, strerror(end->sys_errno));
         break;
-    case PIXI_E_TLS: pixi_log(PIXI_LOG_INFO, "%s: TLS: %s", c->from, end->problem); break;
     case PIXI_E_WS_NO_CLOSE:
-        if (!c->link.was_open) {
-            pixi_log(PIXI_LOG_DEBUG, "%s: gone before it asked for anything", c->from);
-            break;
-        }
-        /* fall through */
-    default:
-        if (*pixi_err_clause(end->err))
-            pixi_log(PIXI_LOG_INFO, "%s: %s at byte %llu (%s)", c->from, pixi_err_text(end->err),
-                     (unsigned long long)c->link.reader.fault.offset, pixi_err_clause(end->err));
+        if (c->link.was_open)
+            log_error(c, end);
         else
-            pixi_log(PIXI_LOG_INFO, "%s: %s", c->from, pixi_err_text(end->err));
+            pixi_log(PIXI_LOG_DEBUG, "%s: gone before it asked for anything", c->from);
+        break;
+    default: log_error(c, end);
+    }
+}
+
+/* What the link itself ended. */
+static void count_end(struct pixi_conn *c, const struct pixi_link_end *end)
+{
+    uint64_t *refused = c->server->counters.refused;
+
+    if (!end->is_ours || !c->link.was_open)
+        return;
+    switch (end->err) {
+    case PIXI_E_WS_TOO_BIG: refused[PIXI_REFUSED_MESSAGE_BYTES]++; break;
+    case PIXI_E_WS_PONG: refused[PIXI_REFUSED_KEEPALIVE]++; break;
+    case PIXI_E_QUEUE: refused[PIXI_REFUSED_QUEUE_BYTES]++; break;
+    default: refused[PIXI_REFUSED_PROTOCOL] += pixi_ws_close_for(end->err) != PIXI_WS_CLOSE_INTERNAL; break;
     }
 }
 
@@ -99,7 +140,11 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
 {
     struct pixi_conn *c = pixi_conn_of_link(k);
 
-    log_end(c, end);
+    if (!c->is_ended) {
+        log_end(c, end);
+        count_end(c, end);
+    }
+    c->is_ended = true;
     if (c->peer.hub)
         pixi_hub_leave(&c->server->hub, &c->peer);
     pixi_call_drop_all(c);
@@ -108,7 +153,7 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
         pixi_loop_defer(c->server->loop, &k->last);
         return;
     }
-    free_conn(c);
+    pixi_server_free_conn(c);
 }
 
 static const struct pixi_link_handlers hub_handlers = {
@@ -123,10 +168,13 @@ static const struct pixi_link_handlers hub_handlers = {
 
 static void on_echo(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
 {
+    struct pixi_conn *c = pixi_conn_of_link(k);
     int rc = pixi_link_send(k, type, bytes, len);
 
+    note_message(c);
+    c->server->counters.messages_out += rc == PIXI_OK;
     if (rc == PIXI_E_QUEUE || rc == PIXI_E_NOMEM)
-        pixi_link_close(k, PIXI_WS_CLOSE_LATER, "too slow a reader");
+        pixi_conn_close_slow(c);
     else if (pixi_link_waiting(k) > k->limits->queue_bytes / 4) {
         pixi_tcp_pause(&k->tcp); /* until it has read what it was sent */
         pixi_link_want_drained(k);
@@ -146,82 +194,13 @@ static const struct pixi_link_handlers echo_handlers = {
     .on_close = on_close,
 };
 
-/* --- accepting ----------------------------------------------------------------------------------------------- */
-
-static size_t count_from(const struct pixi_server *s, const struct pixi_addr *from)
+void pixi_server_init_link(struct pixi_conn *c)
 {
-    char want[PIXI_ADDR_TEXT];
-    size_t count = 0, len;
+    struct pixi_server *s = c->server;
 
-    pixi_addr_text(from, want);
-    len = (size_t)(strrchr(want, ':') - want);
-    for (const struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next) {
-        const struct pixi_conn *c = PIXI_LIST_ITEM(l, const struct pixi_conn, in_server);
-
-        count += strncmp(c->from, want, len + 1) == 0;
-    }
-    return count;
-}
-
-enum security { PLAIN, WITH_TLS };
-
-/* A TLS client would not understand a word before the handshake. */
-static void refuse_fd(int fd, enum security security, const char *from, const char *why)
-{
-    static const char busy[] = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 97\r\n"
-                               "Content-Type: application/problem+json\r\nConnection: close\r\n\r\n"
-                               "{\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,"
-                               "\"detail\":\"too many connections\"}";
-
-    if (security == PLAIN && send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL | MSG_DONTWAIT) > 0)
-        shutdown(fd, SHUT_WR);
-    close(fd);
-    pixi_log(PIXI_LOG_WARNING, "%s: refused: %s", from, why);
-}
-
-static void secure(struct pixi_conn *c)
-{
-    struct pixi_tls *tls = pixi_tls_new(c->server->tls, NULL);
-
-    if (tls)
-        pixi_tcp_secure(&c->link.tcp, tls);
-    else
-        pixi_link_drop(&c->link, PIXI_E_NOMEM);
-}
-
-static void on_accept(struct pixi_listener *listener, int fd, const struct pixi_addr *from)
-{
-    struct pixi_server *s = listener->watch.owner;
-    struct pixi_conn *c;
-    enum security security = listener >= s->listeners + s->plain_count ? WITH_TLS : PLAIN;
-    char text[PIXI_ADDR_TEXT];
-
-    pixi_addr_text(from, text);
-    if (s->conn_count >= s->settings->limits.connections) {
-        refuse_fd(fd, security, text, "too many connections");
-        return;
-    }
-    if (count_from(s, from) >= s->settings->limits.connections_per_address) {
-        refuse_fd(fd, security, text, "too many connections from this address");
-        return;
-    }
-    c = calloc(1, sizeof *c);
-    if (!c) {
-        refuse_fd(fd, security, text, "out of memory");
-        return;
-    }
-    memcpy(c->from, text, sizeof text);
-    c->server = s;
     c->pump.run = run_pump;
-    pixi_list_init(&c->calls);
-    pixi_list_add_last(&s->conns, &c->in_server);
-    s->conn_count++;
     pixi_link_init(&c->link, s->loop, PIXI_SERVER,
                    s->mode == PIXI_SERVER_ECHO ? &echo_handlers : &hub_handlers, &s->limits);
-    if (pixi_link_serve(&c->link, fd) != PIXI_OK)
-        free_conn(c);
-    else if (security == WITH_TLS)
-        secure(c);
 }
 
 /* --- time ---------------------------------------------------------------------------------------------------- */
@@ -273,7 +252,8 @@ static int start_hub(struct pixi_server *s)
     config.retained_count = s->settings->limits.retained_count;
     config.retained_bytes = s->settings->limits.retained_bytes;
     if (getrandom(&config.epoch, sizeof config.epoch, 0) < 0 || getrandom(hash_key, sizeof hash_key, 0) < 0 ||
-        getrandom(config.hash_key, sizeof config.hash_key, 0) < 0)
+        getrandom(config.hash_key, sizeof config.hash_key, 0) < 0 ||
+        getrandom(s->sources.hash_key, sizeof s->sources.hash_key, 0) < 0)
         return PIXI_E_SYS;
     config.epoch |= 1; /* never 0 */
     if ((rc = pixi_memory_new(&config, &s->memory)) != PIXI_OK)
@@ -285,10 +265,10 @@ static int start_hub(struct pixi_server *s)
     return PIXI_OK;
 }
 
-static int open_listener(struct pixi_server *s, const char *text, enum security security,
+static int open_listener(struct pixi_server *s, const char *text, enum pixi_server_way way,
                          struct pixi_buf *problem)
 {
-    struct pixi_listener *listener = &s->listeners[s->listener_count];
+    struct pixi_server_listener *l = &s->listeners[s->listener_count];
     struct pixi_addr addr;
 
     if (pixi_addr_parse(text, &addr) != PIXI_OK) {
@@ -298,7 +278,7 @@ static int open_listener(struct pixi_server *s, const char *text, enum security 
                       text);
         return PIXI_E_SETTINGS;
     }
-    if (security == PLAIN && !pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
+    if (way != PIXI_SERVER_WITH_TLS && !pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
         pixi_buf_putf(
             problem,
             "listen: %s is reachable from other machines, and API keys would cross the network in clear\n"
@@ -306,8 +286,9 @@ static int open_listener(struct pixi_server *s, const char *text, enum security 
             text);
         return PIXI_E_SETTINGS;
     }
-    listener->on_accept = on_accept;
-    if (pixi_listener_open(listener, s->loop, &addr) != PIXI_OK) {
+    l->way = way;
+    l->listener = (struct pixi_listener){.on_accept = pixi_server_on_accept, .on_full = pixi_server_on_full};
+    if (pixi_listener_open(&l->listener, s->loop, &addr) != PIXI_OK) {
         pixi_buf_putf(problem, "listen: %s: %s\n  fix: %s", text, strerror(errno),
                       errno == EADDRINUSE
                           ? "stop what listens there, or choose another port (0: any free one)"
@@ -315,23 +296,24 @@ static int open_listener(struct pixi_server *s, const char *text, enum security 
                                         : "listen on an address of this machine: `ip address` lists them");
         return PIXI_E_SYS;
     }
-    listener->watch.owner = s;
+    l->listener.watch.owner = s;
     s->listener_count++;
-    s->plain_count += security == PLAIN;
     return PIXI_OK;
 }
 
-static int open_listeners(struct pixi_server *s, const struct pixi_conf_strings *texts,
-                          enum security security, struct pixi_buf *problem)
+static int open_listeners(struct pixi_server *s, struct pixi_buf *problem)
 {
+    const struct pixi_conf_strings *texts[] = {&s->settings->listen, &s->settings->tls.listen,
+                                               &s->settings->metrics.listen};
     int rc = PIXI_OK;
 
-    for (size_t i = 0; rc == PIXI_OK && i < texts->count && i < PIXI_SERVER_LISTEN_MAX; i++)
-        rc = open_listener(s, (const char *)texts->at[i].p, security, problem);
+    for (unsigned way = PIXI_SERVER_PLAIN; way <= PIXI_SERVER_METRICS; way++)
+        for (size_t i = 0; rc == PIXI_OK && i < texts[way]->count && i < PIXI_SERVER_LISTEN_MAX; i++)
+            rc = open_listener(s, (const char *)texts[way]->at[i].p, (enum pixi_server_way)way, problem);
     return rc;
 }
 
-static void take_limits(struct pixi_server *s)
+void pixi_server_take_limits(struct pixi_server *s)
 {
     const struct pixi_server_settings *set = s->settings;
 
@@ -367,39 +349,42 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     s->trim.on_due = on_trim;
     pixi_list_init(&s->conns);
     pixi_list_init(&s->free_calls);
-    take_limits(s);
-    rc = start_hub(s);
+    s->started_ms = pixi_clock_wall_ms();
+    pixi_server_take_limits(s);
+    s->usage = calloc(pixi_keys_count(keys) + 1, sizeof *s->usage);
+    rc = s->usage ? start_hub(s) : PIXI_E_NOMEM;
     if (rc == PIXI_OK && settings->tls.listen.count)
         rc = pixi_server_reload_tls(s, problem);
     if (rc == PIXI_OK)
-        rc = open_listeners(s, &settings->listen, PLAIN, problem);
-    if (rc == PIXI_OK)
-        rc = open_listeners(s, &settings->tls.listen, WITH_TLS, problem);
+        rc = open_listeners(s, problem);
     if (rc != PIXI_OK) {
         pixi_server_free(s);
         return rc;
     }
     pixi_loop_set_timer(loop, &s->trim, TRIM_MS);
+    pixi_server_set_sweep(s);
     *out = s;
     return PIXI_OK;
 }
 
 bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len)
 {
+    static const char *const ways[] = {"", " with TLS", " for metrics"};
     char text[PIXI_ADDR_TEXT];
 
     if (i >= s->listener_count)
         return false;
-    pixi_addr_text(&s->listeners[i].addr, text);
-    snprintf(out, len, "%s%s", text, i < s->plain_count ? "" : " with TLS");
+    pixi_addr_text(&s->listeners[i].listener.addr, text);
+    snprintf(out, len, "%s%s", text, ways[s->listeners[i].way]);
     return true;
 }
 
-static void close_listeners(struct pixi_server *s)
+/* Those up to this way. */
+static void close_listeners(struct pixi_server *s, enum pixi_server_way upto)
 {
     for (size_t i = 0; i < s->listener_count; i++)
-        pixi_listener_close(&s->listeners[i]);
-    s->listener_count = 0;
+        if (s->listeners[i].way <= upto && s->listeners[i].listener.watch.fd >= 0)
+            pixi_listener_close(&s->listeners[i].listener);
 }
 
 static void on_drain_due(struct pixi_timer *t)
@@ -438,10 +423,11 @@ void pixi_server_drain(struct pixi_server *s, void (*on_idle)(void *ctx), void *
     s->on_idle = on_idle;
     s->idle_ctx = ctx;
     s->drain.on_due = on_drain_due;
-    close_listeners(s);
+    close_listeners(s, PIXI_SERVER_WITH_TLS); /* operators may look on */
     for (struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next)
-        send_away(s, PIXI_LIST_ITEM(l, struct pixi_conn, in_server));
-    pixi_loop_set_timer(s->loop, &s->drain, s->conn_count ? s->settings->drain_ms : 0);
+        if (PIXI_LIST_ITEM(l, struct pixi_conn, in_server)->rank != PIXI_CONN_OPERATOR)
+            send_away(s, PIXI_LIST_ITEM(l, struct pixi_conn, in_server));
+    pixi_loop_set_timer(s->loop, &s->drain, pixi_server_guests(s) ? s->settings->drain_ms : 0);
 }
 
 void pixi_server_free(struct pixi_server *s)
@@ -449,7 +435,7 @@ void pixi_server_free(struct pixi_server *s)
     if (!s)
         return;
     s->on_idle = NULL;
-    close_listeners(s);
+    close_listeners(s, PIXI_SERVER_METRICS);
     for (struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next)
         pixi_link_drop(&PIXI_LIST_ITEM(l, struct pixi_conn, in_server)->link, PIXI_E_WS_CLOSED);
     while (s->conn_count > 0)
@@ -457,6 +443,9 @@ void pixi_server_free(struct pixi_server *s)
     pixi_loop_cancel_timer(s->loop, &s->deadline);
     pixi_loop_cancel_timer(s->loop, &s->trim);
     pixi_loop_cancel_timer(s->loop, &s->drain);
+    pixi_loop_cancel_timer(s->loop, &s->sweep);
+    pixi_sources_clear(&s->sources);
+    free(s->usage);
     while (!pixi_list_is_empty(&s->free_calls)) {
         struct pixi_call *call = PIXI_LIST_ITEM(s->free_calls.next, struct pixi_call, in_conn);
 

@@ -4,6 +4,7 @@
 
 #include "net/loop.h"
 #include "server/keys.h"
+#include "server/metrics.h"
 #include "server/settings.h"
 
 struct pixi_server;
@@ -25,8 +26,19 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
                     const struct pixi_keys *keys, enum pixi_server_mode mode, struct pixi_server **out,
                     struct pixi_buf *problem);
 
-/* pixi_server_listening -- the i-th address as bound, "127.0.0.1:8768" or "127.0.0.1:8769 with TLS"; false when there are no more. */
+/* pixi_server_listening -- the i-th address as bound, "127.0.0.1:8768", "127.0.0.1:8769 with TLS" or
+ * "127.0.0.1:8770 for metrics"; false when there are no more. */
 bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len);
+
+/* pixi_server_set_settings -- go on by other settings, read anew by the same table; borrowed as those before were, which
+ * may be cleared now. What the rows marked PIXI_CONF_AT_START say is as it was. */
+void pixi_server_set_settings(struct pixi_server *s, const struct pixi_server_settings *settings);
+
+/* pixi_server_has_tls -- does it listen anywhere with TLS? */
+bool pixi_server_has_tls(const struct pixi_server *s);
+
+/* pixi_server_count_reload -- for the metrics: this was read again; rc: PIXI_OK, or it failed. */
+void pixi_server_count_reload(struct pixi_server *s, enum pixi_reloaded what, int rc);
 
 /* pixi_server_reload_tls -- read certificate and key again; connections that are open keep theirs.
  * As pixi_tls_context_new; on an error what was there stays in use. */

@@ -3,12 +3,13 @@
 #include "base/file.h"
 #include "base/topic.h"
 #include "net/addr.h"
+#include "server/keys.h"
 
 #include <ctype.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, YEAR_S = 366 * 24 * 3600 };
+enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS, TEN_MINUTES_MS = 600000, YEAR_S = 366 * 24 * 3600 };
 
 static bool check_listen(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
@@ -57,11 +58,12 @@ static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
 }
 
 #define AT(member) offsetof(struct pixi_server_settings, member)
-#define COUNT(name, lo, hi, value, what)                                                                     \
+#define COUNT_AS(bits, name, lo, hi, value, what)                                                            \
     {                                                                                                        \
-        .path = #name, .kind = PIXI_CONF_UINT, .offset = AT(name), .min = (lo), .max = (hi),                 \
-        .initial = (value), .unit = (what)                                                                   \
+        .path = #name, .kind = PIXI_CONF_UINT, .flags = (bits), .offset = AT(name), .min = (lo),             \
+        .max = (hi), .initial = (value), .unit = (what)                                                      \
     }
+#define COUNT(name, lo, hi, value, what) COUNT_AS(0, name, lo, hi, value, what)
 #define ITEM(name, lo, hi, value, what)                                                                      \
     {                                                                                                        \
         .path = #name, .kind = PIXI_CONF_UINT, .offset = offsetof(struct pixi_server_history, name),         \
@@ -75,6 +77,9 @@ static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
     }
 
 static const char *const tls_versions[] = {"1.2", "1.3", NULL}; /* enum pixi_tls_version */
+
+static const char *const log_formats[] = {"text", "json", NULL}; /* enum pixi_log_format */
+static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL}; /* enum pixi_log_level */
 
 static const struct pixi_conf_row history_rows[] = {
     {.path = "filter",
@@ -106,6 +111,7 @@ static const struct pixi_conf_row rows[] = {
      .expected = "the path of the schema, for editors"},
     {.path = "listen",
      .kind = PIXI_CONF_STRINGS,
+     .flags = PIXI_CONF_AT_START,
      .offset = AT(listen),
      .min = 1,
      .max = PIXI_SERVER_LISTEN_MAX,
@@ -114,6 +120,7 @@ static const struct pixi_conf_row rows[] = {
      .check = check_listen},
     {.path = "tls.listen",
      .kind = PIXI_CONF_STRINGS,
+     .flags = PIXI_CONF_AT_START,
      .offset = AT(tls.listen),
      .max = PIXI_SERVER_LISTEN_MAX,
      .initial = "[]",
@@ -127,7 +134,19 @@ static const struct pixi_conf_row rows[] = {
      .offset = AT(tls.min_version),
      .initial = "\"1.2\"",
      .choices = tls_versions},
-    {.path = "insecure", .kind = PIXI_CONF_BOOL, .offset = AT(insecure), .initial = "false"},
+    {.path = "metrics.listen",
+     .kind = PIXI_CONF_STRINGS,
+     .flags = PIXI_CONF_AT_START,
+     .offset = AT(metrics.listen),
+     .max = PIXI_SERVER_LISTEN_MAX,
+     .initial = "[]",
+     .expected = "ADDRESS:PORT such as 127.0.0.1:8770 or [::1]:8770",
+     .check = check_listen},
+    {.path = "insecure",
+     .kind = PIXI_CONF_BOOL,
+     .flags = PIXI_CONF_AT_START,
+     .offset = AT(insecure),
+     .initial = "false"},
     {.path = "keys_file",
      .kind = PIXI_CONF_STRING,
      .offset = AT(keys_file),
@@ -144,26 +163,41 @@ static const struct pixi_conf_row rows[] = {
      .check = check_origin},
     {.path = "history",
      .kind = PIXI_CONF_OBJECTS,
+     .flags = PIXI_CONF_AT_START,
      .offset = AT(history),
      .max = PIXI_SERVER_HISTORY_MAX,
      .initial = "[{\"filter\": \"#\"}]",
      .items = &history_table},
     COUNT(limits.connections, 1, 1000000, "10000", "connections"),
     COUNT(limits.connections_per_address, 1, 1000000, "1000", "connections"),
+    COUNT(limits.handshakes, 1, 1000000, "1000", "connections"),
     COUNT(limits.head_bytes, 1024, 65536, "8192", "bytes"),
     COUNT(limits.head_fields, 16, 64, "64", "header fields"),
     COUNT(limits.handshake_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(limits.message_bytes, 1024, 1 << 30, "1048576", "bytes"),
+    COUNT(limits.message_ms, 0, HOUR_MS, "60000", "milliseconds"),
     COUNT(limits.queue_bytes, 1024, 1ull << 32, "8388608", "bytes"),
+    COUNT(limits.stall_ms, 0, HOUR_MS, "30000", "milliseconds"),
+    COUNT(limits.idle_ms, 0, DAY_MS, "3600000", "milliseconds"),
     COUNT(limits.subscriptions, 1, 1000000, "1000", "subscriptions"),
+    COUNT(limits.calls, 1, 1000000, "2000", "calls"),
     COUNT(limits.requests, 1, 1000000, "1000", "requests"),
-    COUNT(limits.retained_count, 1, 1000000000, "100000", "messages"),
-    COUNT(limits.retained_bytes, 1024, 1ull << 40, "268435456", "bytes"),
+    COUNT(limits.publishes_per_s, 0, PIXI_KEYS_PUBLISHES_MAX, "0", "messages"),
+    COUNT(limits.publish_bytes_per_s, 0, PIXI_KEYS_BYTES_MAX, "0", "bytes"),
+    COUNT_AS(PIXI_CONF_AT_START, limits.retained_count, 1, 1000000000, "100000", "messages"),
+    COUNT_AS(PIXI_CONF_AT_START, limits.retained_bytes, 1024, 1ull << 40, "268435456", "bytes"),
     COUNT(keepalive.interval_ms, 1, HOUR_MS, "30000", "milliseconds"),
     COUNT(keepalive.timeout_ms, 1, HOUR_MS, "10000", "milliseconds"),
+    {.path = "log.format", .kind = PIXI_CONF_ENUM, .offset = AT(log.format), .choices = log_formats},
+    {.path = "log.level",
+     .kind = PIXI_CONF_ENUM,
+     .offset = AT(log.level),
+     .initial = "\"info\"",
+     .choices = log_levels},
     COUNT(drain_ms, 0, TEN_MINUTES_MS, "5000", "milliseconds"),
     {.path = "workers",
      .kind = PIXI_CONF_UINT,
+     .flags = PIXI_CONF_AT_START,
      .offset = AT(workers),
      .min = 1,
      .max = 1,
@@ -203,19 +237,20 @@ static void take_tls(struct pixi_server_settings *s, struct pixi_buf *mistakes)
                           "found without tls.cert_file and tls.key_file, expected both beside it");
 }
 
-static void check_listeners(struct pixi_server_settings *s, struct pixi_buf *mistakes)
+/* TLS apart, only this machine may reach what is listened to, unless the settings say so. */
+static void check_listeners(struct pixi_server_settings *s, const char *member,
+                            const struct pixi_conf_strings *texts, const char *instead,
+                            struct pixi_buf *mistakes)
 {
     struct pixi_addr addr;
 
-    for (size_t i = 0; !s->insecure && i < s->listen.count; i++) {
-        if (pixi_addr_parse((const char *)s->listen.at[i].p, &addr) != PIXI_OK ||
-            pixi_addr_is_loopback(&addr))
+    for (size_t i = 0; !s->insecure && i < texts->count; i++) {
+        if (pixi_addr_parse((const char *)texts->at[i].p, &addr) != PIXI_OK || pixi_addr_is_loopback(&addr))
             continue;
-        pixi_conf_mistake_at(&s->conf, "listen", i, mistakes,
+        pixi_conf_mistake_at(&s->conf, member, i, mistakes,
                              "found \"%s\", which other machines reach without TLS, expected a loopback "
-                             "address, tls.listen, or "
-                             "\"insecure\": true (--insecure)",
-                             (const char *)s->listen.at[i].p);
+                             "address%s or \"insecure\": true (--insecure)",
+                             (const char *)texts->at[i].p, instead);
     }
 }
 
@@ -237,7 +272,8 @@ int pixi_server_settings_load(struct pixi_server_settings *s, const char *path, 
         pixi_conf_read(&s->conf, file, mistakes);
     if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
         s->keys_path = pixi_conf_path(&s->conf, "keys_file", s->keys_file);
-        check_listeners(s, mistakes);
+        check_listeners(s, "listen", &s->listen, ", tls.listen,", mistakes);
+        check_listeners(s, "metrics.listen", &s->metrics.listen, "", mistakes);
         check_queue(s, mistakes);
         take_tls(s, mistakes);
     }

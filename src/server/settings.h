@@ -24,20 +24,27 @@ struct pixi_server_settings {
         const char *cert_file, *key_file, *client_ca_file; /* as given; tls_files are what to open */
         unsigned min_version;                              /* enum pixi_tls_version */
     } tls;
+    struct {
+        struct pixi_conf_strings listen;
+    } metrics;
     bool insecure;                    /* listen beyond loopback without TLS */
     const char *keys_file;            /* as given; keys_path is what to open */
     struct pixi_conf_strings origins; /* exact, lower case, or "*" */
     struct pixi_conf_objects history; /* of struct pixi_server_history: pixi_server_settings_history */
     struct {
-        uint64_t connections, connections_per_address;
+        uint64_t connections, connections_per_address, handshakes;
         uint64_t head_bytes, head_fields, handshake_ms;
-        uint64_t message_bytes, queue_bytes;
-        uint64_t subscriptions, requests;
+        uint64_t message_bytes, message_ms, queue_bytes, stall_ms, idle_ms;
+        uint64_t subscriptions, calls, requests;
+        uint64_t publishes_per_s, publish_bytes_per_s; /* of a key that has none of its own; 0: none */
         uint64_t retained_count, retained_bytes;
     } limits;
     struct {
         uint64_t interval_ms, timeout_ms;
     } keepalive;
+    struct {
+        unsigned format, level; /* enum pixi_log_format, pixi_log_level */
+    } log;
     uint64_t drain_ms;
     uint64_t workers; /* 1 */
 

@@ -1,57 +1,10 @@
 /* upgrade.c -- from an HTTP request to a connection of the hub, or to a refusal that says why. */
 #include "base/base64.h"
-#include "base/log.h"
 #include "server/conn.h"
 
 #include <openssl/crypto.h>
 
-enum { KEY_MAX = 512, RESPONSE_MAX = 8192 };
-
-struct refusal {
-    unsigned status;
-    const char *detail;
-    const char *field, *value; /* one more header field, or NULL */
-};
-
-static void respond(struct pixi_conn *c, const struct refusal *r, const char *type,
-                    const struct pixi_buf *body)
-{
-    struct pixi_buf b = pixi_loop_borrow(c->server->loop, RESPONSE_MAX);
-
-    pixi_buf_putf(&b, "HTTP/1.1 %u %s\r\n", r->status, pixi_http_reason(r->status));
-    if (r->field)
-        pixi_http_put_field(&b, r->field, pixi_cur_str(r->value));
-    if (r->status == 426)
-        pixi_buf_put_str(&b, "Upgrade: websocket\r\n");
-    pixi_http_put_field(&b, "Content-Type", pixi_cur_str(type));
-    pixi_buf_putf(&b, "Content-Length: %zu\r\n", body->len);
-    pixi_buf_put_str(
-        &b, "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n");
-    pixi_buf_put(&b, body->bytes, body->len);
-    pixi_link_respond(&c->link, &b);
-    pixi_loop_give_back(c->server->loop, &b);
-}
-
-/* RFC 9457 */
-static void refuse(struct pixi_conn *c, const struct refusal *r)
-{
-    struct pixi_buf body = pixi_loop_borrow(c->server->loop, RESPONSE_MAX);
-    struct pixi_json_out w = pixi_json_out_init(&body);
-
-    pixi_json_open_object(&w);
-    pixi_json_name(&w, "type");
-    pixi_json_text(&w, "about:blank");
-    pixi_json_name(&w, "title");
-    pixi_json_text(&w, pixi_http_reason(r->status));
-    pixi_json_name(&w, "status");
-    pixi_json_number(&w, r->status);
-    pixi_json_name(&w, "detail");
-    pixi_json_text(&w, r->detail);
-    pixi_json_close_object(&w);
-    respond(c, r, "application/problem+json", &body);
-    pixi_loop_give_back(c->server->loop, &body);
-    pixi_log(PIXI_LOG_INFO, "%s: refused: %u %s", c->from, r->status, r->detail);
-}
+enum { KEY_MAX = 512 };
 
 /* One key, from wherever it came. */
 struct found_key {
@@ -150,6 +103,7 @@ static bool is_origin_allowed(const struct pixi_server *s, struct pixi_cur origi
 void pixi_conn_take_key(struct pixi_conn *c, const struct pixi_key *key)
 {
     c->key = key;
+    c->usage = key ? &c->server->usage[key - pixi_keys_at(c->server->keys, 0)] : NULL;
     c->permit = (struct pixi_permit){0};
     if (!key)
         return;
@@ -160,19 +114,22 @@ void pixi_conn_take_key(struct pixi_conn *c, const struct pixi_key *key)
                                      .subscribe_count = key->subscribe.count};
 }
 
-static const struct refusal two_keys = {400, "two API keys that differ", NULL, NULL};
-static const struct refusal no_dialect = {400, "no offered subprotocol is spoken here: offer pixi.v1", NULL,
-                                          NULL};
-static const struct refusal bad_origin = {
-    403, "this Origin is not allowed: see \"origins\" in the server's settings", NULL, NULL};
-static const struct refusal no_key = {401, "an API key is needed: Authorization: Bearer KEY",
-                                      "WWW-Authenticate", "Bearer realm=\"pixi\""};
-static const struct refusal bad_key = {401, "the API key is not known here", "WWW-Authenticate",
-                                       "Bearer realm=\"pixi\", error=\"invalid_token\""};
+static const struct pixi_refusal two_keys = {400, PIXI_REFUSED_KEY, "two API keys that differ", NULL, NULL};
+static const struct pixi_refusal no_dialect = {
+    400, PIXI_REFUSED_SUBPROTOCOL, "no offered subprotocol is spoken here: offer pixi.v1", NULL, NULL};
+static const struct pixi_refusal bad_origin = {
+    403, PIXI_REFUSED_ORIGIN, "this Origin is not allowed: see \"origins\" in the server's settings", NULL,
+    NULL};
+static const struct pixi_refusal no_key = {401, PIXI_REFUSED_KEY,
+                                           "an API key is needed: Authorization: Bearer KEY",
+                                           "WWW-Authenticate", "Bearer realm=\"pixi\""};
+static const struct pixi_refusal bad_key = {401, PIXI_REFUSED_KEY, "the API key is not known here",
+                                            "WWW-Authenticate",
+                                            "Bearer realm=\"pixi\", error=\"invalid_token\""};
 
 /* NULL: this one may come in (c->key), or is to be told with 3000 (c->is_unauthorized). */
-static const struct refusal *authorize(struct pixi_conn *c, const struct pixi_http_head *h,
-                                       const struct pixi_ws_request *r)
+static const struct pixi_refusal *authorize(struct pixi_conn *c, const struct pixi_http_head *h,
+                                            const struct pixi_ws_request *r)
 {
     struct found_key found = {.len = 0};
     const struct pixi_key *key;
@@ -199,7 +156,7 @@ static const struct refusal *authorize(struct pixi_conn *c, const struct pixi_ht
 
 static void upgrade(struct pixi_conn *c, const struct pixi_http_head *h, const struct pixi_ws_request *r)
 {
-    const struct refusal *refusal;
+    const struct pixi_refusal *refusal;
     struct pixi_cur protocol;
 
     if (c->server->mode == PIXI_SERVER_ECHO) {
@@ -207,71 +164,36 @@ static void upgrade(struct pixi_conn *c, const struct pixi_http_head *h, const s
         return;
     }
     if (!choose_protocol(r, &protocol)) {
-        refuse(c, &no_dialect);
+        pixi_conn_refuse(c, &no_dialect);
         return;
     }
     refusal = authorize(c, h, r);
     if (refusal)
-        refuse(c, refusal);
+        pixi_conn_refuse(c, refusal);
     else
         pixi_link_accept(&c->link, r, protocol);
-}
-
-static void refuse_malformed(struct pixi_conn *c, int rc)
-{
-    char detail[160];
-    struct refusal r = {pixi_ws_request_status(rc), detail, NULL, NULL};
-
-    if (rc == PIXI_E_TIMEOUT) {
-        r.status = 408;
-        snprintf(detail, sizeof detail, "no whole request within %u ms", c->server->limits.handshake_ms);
-    } else {
-        snprintf(detail, sizeof detail, "%s (%s)", pixi_err_text(rc), pixi_err_clause(rc));
-    }
-    if (r.status == 426) {
-        r.field = "Sec-WebSocket-Version";
-        r.value = "13";
-    } else if (r.status == 405) {
-        r.field = "Allow";
-        r.value = "GET";
-    }
-    refuse(c, &r);
-}
-
-static void answer_health(struct pixi_conn *c, const struct pixi_http_head *h)
-{
-    static const struct refusal ok = {200, "", NULL, NULL};
-    struct pixi_buf body = pixi_buf_init(64);
-
-    if (!pixi_cur_equals(h->method, pixi_cur_str("GET"))) {
-        refuse_malformed(c, PIXI_E_WS_METHOD);
-        return;
-    }
-    pixi_buf_put_str(&body, "ok\n");
-    respond(c, &ok, "text/plain; charset=utf-8", &body);
-    pixi_buf_clear(&body);
 }
 
 void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *head, int rc,
                             const struct pixi_ws_request *r)
 {
-    static const struct refusal not_found = {404, "nothing here: the WebSocket is at " PIXI_SERVER_PATH, NULL,
-                                             NULL};
+    static const struct pixi_refusal not_found = {
+        404, PIXI_REFUSED_PATH, "nothing here: the WebSocket is at " PIXI_SERVER_PATH, NULL, NULL};
+    static const struct pixi_refusal no_page = {
+        404, PIXI_REFUSED_PATH, "nothing here: there are /metrics, /healthz and /readyz", NULL, NULL};
     struct pixi_conn *c = pixi_conn_of_link(k);
-    struct pixi_server *s = c->server;
-    struct pixi_cur path;
 
-    if (!head) {
-        refuse_malformed(c, rc);
+    if (!head)
+        pixi_conn_refuse_error(c, rc);
+    else if (pixi_conn_answer_endpoint(c, head))
         return;
-    }
-    path = pixi_http_path(head);
-    if (pixi_cur_equals(path, pixi_cur_str("/healthz")))
-        answer_health(c, head);
-    else if (s->mode == PIXI_SERVER_HUB && !pixi_cur_equals(path, pixi_cur_str(PIXI_SERVER_PATH)))
-        refuse(c, &not_found);
+    else if (c->rank == PIXI_CONN_OPERATOR)
+        pixi_conn_refuse(c, &no_page);
+    else if (c->server->mode == PIXI_SERVER_HUB &&
+             !pixi_cur_equals(pixi_http_path(head), pixi_cur_str(PIXI_SERVER_PATH)))
+        pixi_conn_refuse(c, &not_found);
     else if (rc != PIXI_OK)
-        refuse_malformed(c, rc);
+        pixi_conn_refuse_error(c, rc);
     else
         upgrade(c, head, r);
 }

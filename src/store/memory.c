@@ -406,3 +406,10 @@ struct pixi_memory_stats pixi_memory_stats(const struct pixi_memory *m)
     }
     return s;
 }
+
+bool pixi_memory_is_full(const struct pixi_memory *m)
+{
+    const struct pixi_retained *r = &m->retained;
+
+    return r->count >= r->max_count || r->bytes >= r->max_bytes - r->max_bytes / 64;
+}

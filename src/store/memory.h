@@ -59,4 +59,7 @@ struct pixi_memory_stats {
 };
 struct pixi_memory_stats pixi_memory_stats(const struct pixi_memory *memory);
 
+/* pixi_memory_is_full -- does it refuse more retained messages: as many as may be, or all but 1/64 of their bytes? */
+bool pixi_memory_is_full(const struct pixi_memory *memory);
+
 #endif

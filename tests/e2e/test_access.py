@@ -136,7 +136,7 @@ def test_too_many_connections(hub):
             pytest.fail("a place that became free was not given again")
     other = hub(limits__connections_per_address=1)
     with Rpc(other):
-        assert get(other, "/healthz")[0] == 503
+        assert get(other, "/healthz")[0] == 429
 
 
 def test_no_request_in_time(hub):

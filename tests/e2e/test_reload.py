@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -211,6 +212,143 @@ def test_echo_has_nothing_to_read(echo):
     with Rpc(s, key="", protocols=()) as rpc:
         rpc.send("still here")
         assert rpc.recv() == "still here"
+
+
+# --- the settings
+
+
+def read_again(server):
+    hang_up(server, "SIGHUP: .*: the settings are read again")
+
+
+def test_limits_are_read_again(hub, settings):
+    """Those in force for what comes, also on connections that are open."""
+    s = hub(limits__subscriptions=1)
+    with Rpc(s) as rpc:
+        rpc.subscribe("a")
+        assert rpc.error("subscribe", filter="b").code == -32003
+        settings("server", limits__subscriptions=2, limits__message_bytes=2000, limits__connections=1)
+        read_again(s)
+        rpc.subscribe("b")
+        assert rpc.error("subscribe", filter="c").code == -32003
+        assert rpc.call("info")["limits"]["message_bytes"] == 2000
+        with pytest.raises(Exception, match="503"):
+            Rpc(s)
+        settings("server")
+        read_again(s)
+        with Rpc(s) as other:
+            other.publish("a", "x" * 5000)
+            assert len(rpc.note()["payload"]) == 5000
+
+
+def test_origins_and_times_are_read_again(hub, settings):
+    s = hub()
+    with pytest.raises(Exception, match="403"):
+        Rpc(s, origin="https://example.org")
+    settings("server", origins=["https://example.org"], limits__idle_ms=50)
+    with Rpc(s) as quiet:
+        read_again(s)
+        assert quiet.closed().code == 3008
+    settings("server", origins=["https://example.org"])
+    read_again(s)
+    with Rpc(s, origin="https://example.org") as rpc:
+        assert rpc.call("ping")
+
+
+def test_flags_and_environment_hold_on(hub, settings):
+    """They beat the file at every reading."""
+    s = hub("--log", "debug", env={"PIXI_WS_SERVER_LIMITS_SUBSCRIPTIONS": "1"})
+    settings("server", log__level="error", limits__subscriptions=5)
+    read_again(s)
+    with Rpc(s) as rpc:
+        rpc.subscribe("a")
+        assert rpc.error("subscribe", filter="b").code == -32003
+    s.proc.wait_line("debug: .*connected as test")
+
+
+def test_another_keys_file(server, settings, run, tmp_path):
+    """Who is not in the one that the settings name now is out."""
+    keys = {}
+    for name in "ab":
+        args = ["key", "add", name, "--publish", "#", "--subscribe", "#", "--keys", tmp_path / f"{name}.keys"]
+        keys[name] = run(["pixi-ws-server", *args]).stdout.strip()
+    s = server("--config", settings("server", keys_file="a.keys"))
+    with Rpc(s, key=keys["a"]) as rpc:
+        settings("server", keys_file="b.keys")
+        hang_up(s)
+        assert rpc.closed().code == 3000
+    with Rpc(s, key=keys["b"]) as rpc:
+        assert rpc.call("ping")
+
+
+CHANGED = {
+    "listen": ["127.0.0.1:0", "127.0.0.1:0"], "tls__listen": ["127.0.0.1:0"], "metrics__listen": ["127.0.0.1:0"], "insecure": True,
+    "history": [], "limits__retained_count": 5, "limits__retained_bytes": 5000,
+}
+
+
+@pytest.mark.parametrize("member", CHANGED)
+def test_what_holds_from_the_next_start(hub, settings, root, member, tls_files):
+    """It is said in the log and in docs/settings.md, and the rest is read again."""
+    s = hub()
+    settings("server", **{member: CHANGED[member]}, **(tls_files if member == "tls__listen" else {}), limits__subscriptions=1)
+    name = member.replace("__", ".")
+    if member == "listen":  # its flag beats the file: nothing has changed
+        read_again(s)
+        assert "next start" not in s.proc.err
+    else:
+        hang_up(s, f"SIGHUP: {name}: what is new there holds from the next start")
+    with Rpc(s) as rpc:
+        rpc.subscribe("a")
+        assert rpc.error("subscribe", filter="b").code == -32003
+    page = (root / "docs/settings.md").read_text()
+    assert f"`{name}`" in page[page.index("**Reload.**") : page.index("**Limits.**")]
+
+
+@pytest.fixture
+def tls_files(tmp_path):
+    cert = certs.Authority(tmp_path, "ca").issue("x")
+    return {"tls__cert_file": str(cert.pem), "tls__key_file": str(cert.key)}
+
+
+def test_the_table_says_what_holds_from_the_next_start(root):
+    """No member is marked so in the table that the test above leaves out."""
+    table = (root / "src/server/settings.c").read_text()
+    marked = set(re.findall(r'path = "([\w.]+)",\s*\.kind = \w+,\s*\.flags = PIXI_CONF_AT_START', table))
+    marked |= set(re.findall(r"COUNT_AS\(PIXI_CONF_AT_START, ([\w.]+)", table))
+    assert marked == {name.replace("__", ".") for name in CHANGED} | {"workers"}
+
+
+def test_broken_settings_change_nothing(hub, settings):
+    s = hub(limits__subscriptions=1)
+    for text, says in (("{", "expected a member"), ('{"limits": {"subscriptions": "2"}}', 'found "2"'), ('{"limit": 1}', "unknown member")):
+        settings("server").write_text(text)
+        hang_up(s, "SIGHUP: the settings are not read again")
+        with Rpc(s) as rpc:
+            rpc.subscribe("a")
+            assert rpc.error("subscribe", filter="b").code == -32003
+        assert "server.json" in s.proc.err, says
+    settings("server").unlink()
+    hang_up(s, "SIGHUP: the settings are not read again")
+    settings("server", limits__subscriptions=2)
+    read_again(s)
+    with Rpc(s) as rpc:
+        rpc.subscribe("a")
+        rpc.subscribe("b")
+
+
+def test_the_log_is_read_again(hub, settings):
+    s = hub()
+    settings("server", log__format="json", log__level="debug")
+    hang_up(s, '"message":"SIGHUP: .*: the settings are read again"')
+    with Rpc(s):
+        s.proc.wait_line(r'^\{.*"level":"debug","message":"127.0.0.1:\d+: connected as test"\}$')
+    settings("server", log__level="error")
+    os.kill(s.proc.pid, signal.SIGHUP)
+    with Rpc(s) as rpc:
+        rpc.call("ping")
+    settings("server")
+    hang_up(s, "info: SIGHUP: .*: the settings are read again")
 
 
 # --- the certificate -------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ def test_too_many(hub, curl):
         fields = "\r\n".join(["Host: x", s.bearer, *UPGRADE[1::2]])
         sock.sendall(f"GET /api/v1 HTTP/1.1\r\n{fields}\r\n\r\n".encode())
         assert sock.recv(65536).startswith(b"HTTP/1.1 101 ")
-        fields, _ = check_problem(curl(s, "/healthz"), 503)
+        fields, _ = check_problem(curl(s, "/healthz"), 429)
         assert fields["Retry-After"] == "5"
 
 

@@ -321,6 +321,64 @@ def test_many_that_say_nothing(others):
         wire.sock.close()
 
 
+# --- clients that are too slow over a message
+
+
+SLOW = {
+    "half-a-frame": b"\x81\x85\x37\xfa\x21\x3d\x7f",
+    "half-a-head": b"\x81",
+    "half-a-ping": b"\x89\x85\x37\xfa\x21\x3d\x7f",
+    "half-a-message": raw.frame(TEXT, "he", is_final=False, mask=raw.MASK),
+    "half-a-large-message": raw.head_of(BINARY, 1 << 20, mask=raw.MASK) + b"x" * 300000,
+}
+
+
+@pytest.mark.parametrize("stage", SLOW)
+def test_messages_that_stop(others, stage):
+    """A whole message before does not help."""
+    server = others(limits__message_ms=300)
+    with raw.join(server.port) as wire:
+        ask(wire, "good")
+        wire.send(SLOW[stage])
+        wire.expect_close(3008, "a message took too long to come")
+        server.proc.wait_line("a message took too long to come; closing with 3008")
+
+
+@pytest.mark.parametrize("piece", ["byte", "empty frame", "frame and ping"])
+def test_messages_that_trickle(others, piece):
+    """The time is for the whole message, whatever comes meanwhile."""
+    server = others(limits__message_ms=300)
+    data = raw.frame(TEXT, "x" * 100000, mask=raw.MASK)
+    parts = {
+        "byte": [data[i : i + 1] for i in range(len(data))],
+        "empty frame": [raw.frame(TEXT, "", is_final=False, mask=raw.MASK)] + 100000 * [raw.frame(0, "", is_final=False, mask=raw.MASK)],
+        "frame and ping": [raw.frame(TEXT, "", is_final=False, mask=raw.MASK)] + 100000 * [raw.frame(PING, "", mask=raw.MASK)],
+    }[piece]
+    with raw.join(server.port) as wire:
+        for part in parts:
+            wire.send(part)
+            if not wire.is_quiet(0.005) and (got := wire.next()).opcode != PONG:
+                break
+        assert got.code == 3008
+
+
+def test_many_messages_are_not_one(others):
+    """A connection that is never idle, each message whole in time, goes on."""
+    server = others(limits__message_ms=300)
+    with raw.join(server.port) as wire:
+        until = time.monotonic() + 1
+        rest = b""
+        while time.monotonic() < until:  # the start of the next message always comes with the end of the last
+            frame = raw.frame(TEXT, "hello", mask=raw.MASK)
+            wire.send(rest + frame[:5])
+            rest = frame[5:]
+            wire.is_quiet(0.02)
+        wire.send(rest)
+        wire.put(TEXT, "last")
+        while (got := wire.next()).payload != b"last":
+            assert got.payload == b"hello", got
+
+
 # --- clients that vanish once it is open
 
 MASKED = {
