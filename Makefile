@@ -8,6 +8,7 @@
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
+#   make test-metrics /metrics, read by Prometheus' own promtool
 #   make test-system the systemd unit in a booted Debian 12
 
 SHELL := /bin/bash
@@ -39,7 +40,7 @@ FLAGS_san   := -O1 -g $(SAN)
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system clean help
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics clean help
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
@@ -152,6 +153,11 @@ print-flags:
 
 test-fresh:
 	@tools/test-fresh
+
+test-metrics: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) san
+	@promtool=$$(tools/get-promtool) && PIXI_PROMTOOL=$$promtool PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q \
+	    -p no:cacheprovider --import-mode=importlib tests/e2e/test_metrics.py
 
 test-system: all
 	@tools/test-system

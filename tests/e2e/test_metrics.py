@@ -49,7 +49,7 @@ def test_every_reason_has_its_row(hub, root):
 
 
 def test_promtool_finds_nothing_to_say(hub):
-    """Where it is: build/promtool after `make test-metrics`, or on PATH. The strict reader of metrics.py is there always."""
+    """Where it is: `make test-metrics` fetches it. The strict reader of metrics.py is there always."""
     s = hub(**OPERATORS)
     with Rpc(s) as rpc:
         rpc.publish("a", 1)
