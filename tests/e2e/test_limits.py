@@ -411,3 +411,27 @@ def test_a_reader_that_history_has_passed(hub):
         slow.ws.transport.resume_reading()
         assert slow.closed().code == 1013
         assert refused(s, "history") == 1
+
+
+def test_answers_that_nobody_reads(hub):
+    """An answer cannot come later as a stored message can: what has no room for it any more is closed with 1013."""
+    s = hub(limits__queue_bytes=1 << 20, **OPERATORS)
+    with Rpc(s) as link, Rpc(s) as other:
+        for i in range(20):
+            link.publish("a", "x" * 50000)
+        link.ws.transport.pause_reading()
+        while refused(s, "queue_bytes") == 0:
+            link.ask("history", filter="#", limit=1000)
+        assert other.call("ping")
+        link.ws.transport.resume_reading()
+        assert link.closed().code == 1013
+
+
+def test_no_answer_to_pings(hub):
+    s = hub(keepalive__interval_ms=100, keepalive__timeout_ms=100, **OPERATORS)
+    with Rpc(s) as dead, Rpc(s) as alive:
+        dead.call("ping")
+        dead.ws.transport.pause_reading()
+        wait_for(lambda: refused(s, "keepalive") == 1, "it is still held")
+        assert alive.call("ping")
+        dead.abort()

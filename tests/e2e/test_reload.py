@@ -11,6 +11,7 @@ import ssl
 import pytest
 
 import certs
+import metrics
 from rpc import Rpc
 
 
@@ -78,7 +79,7 @@ def test_a_renamed_key_is_the_same_key(hub, keys_file):
 
 def test_a_revoked_key_is_closed_with_3000(hub, run, keys_file):
     """Its own connections only; told nothing else, and what it was to get goes nowhere."""
-    s = hub(keys={"gone": ("#", "#")})
+    s = hub(keys={"gone": ("#", "#")}, metrics__listen=["127.0.0.1:0"])
     with Rpc(s) as stays, Rpc(s, key=s.keys["gone"]) as first, Rpc(s, key=s.keys["gone"]) as second:
         for rpc in (stays, first, second):
             rpc.subscribe("event/#")
@@ -89,6 +90,7 @@ def test_a_revoked_key_is_closed_with_3000(hub, run, keys_file):
             assert (end.code, end.reason) == (3000, "the API key was revoked") and rpc.notes() == []
         stays.publish("event/x", 1)
         assert stays.note()["payload"] == 1
+        assert metrics.refused(s, "revoked") == 2 and metrics.samples(s)["pixi_keys"] == 1
     with pytest.raises(Exception, match="401"):
         Rpc(s, key=s.keys["gone"])
     assert s.keys["gone"] not in s.proc.err
