@@ -359,6 +359,13 @@ def test_idle(hub):
         assert refused(s, "idle_ms") == 2
 
 
+def test_our_client_says_so(hub, client):
+    s = hub(limits__idle_ms=200)
+    proc = client(s).spawn("connect", s.url)
+    assert proc.wait() == 11
+    assert "3008: idle for too long" in proc.err and "fix: " in proc.err
+
+
 def test_no_idle_limit(hub):
     s = hub(limits__idle_ms=0, limits__message_ms=40)
     with Rpc(s) as link:
