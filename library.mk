@@ -1,7 +1,7 @@
 # libpixiws: shared, static, pkg-config, install. Included by Makefile.
 
 LIBVERSION := $(firstword $(subst ., ,$(VERSION)))
-LIBSRC  := $(filter-out %_test.c,$(wildcard src/base/*.c src/proto/http/*.c src/proto/ws/*.c src/proto/rpc/*.c \
+LIBSRC  := $(filter-out %_test.c src/net/signals.c src/net/listen.c src/net/notify.c,$(wildcard src/base/*.c src/proto/http/*.c src/proto/ws/*.c src/proto/rpc/*.c \
              src/net/*.c src/link/*.c src/client/*.c))
 LIBMAP  := src/client/libpixiws.map
 LIBSYMS  = $(shell sed -n 's/^ *\(pixi_[a-z_]*\);.*/\1/p' $(LIBMAP))
@@ -19,7 +19,7 @@ $(eval $(call flavour,tsan))
 .PHONY: library
 library: $(L)/libpixiws.so $(L)/libpixiws.a $(L)/pixiws.pc
 
-$(L)/libpixiws.so.$(VERSION): $(LIBSRC:%.c=$(B)/pic/obj/%.o) $(LIBMAP)
+$(L)/libpixiws.so.$(VERSION): $(LIBSRC:%.c=$(B)/pic/obj/%.o) $(LIBMAP) library.mk
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
 	@$(CC) -shared -Wl,-soname,libpixiws.so.$(LIBVERSION) -Wl,--version-script=$(LIBMAP) -Wl,--gc-sections \
@@ -30,7 +30,7 @@ $(L)/libpixiws.so: $(L)/libpixiws.so.$(VERSION)
 	@ln -sf libpixiws.so.$(LIBVERSION) $@
 
 # One object, in which only the public names are global: a static link meets none of the others.
-$(L)/libpixiws.a: $(LIBSRC:%.c=$(B)/pic/obj/%.o) $(LIBMAP)
+$(L)/libpixiws.a: $(LIBSRC:%.c=$(B)/pic/obj/%.o) $(LIBMAP) library.mk
 	@mkdir -p $(@D)
 	@echo '  AR    $@'
 	@ld -r --gc-sections $(LIBSYMS:%=-u %) -o $(L)/pixiws.o $(filter %.o,$^)
@@ -42,19 +42,22 @@ $(L)/libpixiws.a: $(LIBSRC:%.c=$(B)/pic/obj/%.o) $(LIBMAP)
 
 PREFIX  ?= /usr/local
 LIBDIR  ?= $(PREFIX)/lib
+BASHDIR := share/bash-completion/completions
+ZSHDIR  := share/zsh/vendor-completions
 DEST     = $(DESTDIR)$(PREFIX)
 DESTLIB  = $(DESTDIR)$(LIBDIR)
 
-# What the paths in it depend on is not a file: made anew each time, replaced when it differs.
-.PHONY: pkg-config
-pkg-config:
-	@mkdir -p $(L)
-	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' '' \
+# $(1): where to.
+define put-pc
+@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' '' \
 	    'Name: pixiws' 'Description: A link to a Pixi server, over WebSocket' 'Version: $(VERSION)' \
 	    'Requires.private: openssl libcares' 'Libs: -L$${libdir} -lpixiws' 'Libs.private: -pthread' \
-	    'Cflags: -I$${includedir}' > $(L)/pixiws.pc.new
-	@cmp -s $(L)/pixiws.pc.new $(L)/pixiws.pc && rm $(L)/pixiws.pc.new || mv $(L)/pixiws.pc.new $(L)/pixiws.pc
-$(L)/pixiws.pc: pkg-config
+	    'Cflags: -I$${includedir}' > $(1)
+endef
+
+$(L)/pixiws.pc: library.mk VERSION
+	@mkdir -p $(L)
+	$(call put-pc,$@)
 
 # Only copies: building is `make`, so that installing as root leaves nothing of root's in the tree.
 .PHONY: install uninstall
@@ -66,19 +69,25 @@ install:
 	install -m 755 $(L)/libpixiws.so.$(VERSION) $(DESTLIB)
 	cp -d $(L)/libpixiws.so.$(LIBVERSION) $(L)/libpixiws.so $(DESTLIB)
 	install -m 644 $(L)/libpixiws.a $(DESTLIB)
-	@$(MAKE) --no-print-directory pkg-config
-	install -m 644 $(L)/pixiws.pc $(DESTLIB)/pkgconfig
+	@$(MAKE) --no-print-directory man completion
+	$(call put-pc,$(DESTLIB)/pkgconfig/pixiws.pc)
+	@chmod 644 $(DESTLIB)/pkgconfig/pixiws.pc
+	install -d $(DEST)/share/man/man1 $(DEST)/$(BASHDIR) $(DEST)/$(ZSHDIR)
+	install -m 644 $(MAN) $(DEST)/share/man/man1
+	install -m 644 $(APPS:%=$(B)/completion/bash/%) $(DEST)/$(BASHDIR)
+	install -m 644 $(APPS:%=$(B)/completion/zsh/_%) $(DEST)/$(ZSHDIR)
 
 uninstall:
 	rm -f $(APPS:%=$(DEST)/bin/%) $(DEST)/bin/pixi-ws-client.sh $(LIBHEADERS:include/%=$(DEST)/include/%)
 	rm -f $(DESTLIB)/libpixiws.so $(DESTLIB)/libpixiws.so.$(LIBVERSION) $(DESTLIB)/libpixiws.so.$(VERSION) $(DESTLIB)/libpixiws.a
-	rm -f $(DESTLIB)/pkgconfig/pixiws.pc
+	rm -f $(DESTLIB)/pkgconfig/pixiws.pc $(APPS:%=$(DEST)/share/man/man1/%.1)
+	rm -f $(APPS:%=$(DEST)/$(BASHDIR)/%) $(APPS:%=$(DEST)/$(ZSHDIR)/_%)
 	-rmdir $(DEST)/include/pixiws
 
 # --- tests -------------------------------------------------------------------------------------------------------
 
 # Programs that speak to the library as any other program does, with each flavour of it.
-LIBTESTS := answers threads
+LIBTESTS := answers loop slow threads
 define libtest
 $(B)/$(1)/test/library/%: tests/library/%.c $(B)/$(1)/libpixi-client.a $(LIBHEADERS)
 	@mkdir -p $$(@D)
@@ -91,7 +100,16 @@ $(B)/$(1)/libpixi-client.a: $(LIBSRC:%.c=$(B)/$(1)/obj/%.o)
 	@echo '  AR    $$@'
 	@ar rcs $$@ $$^
 endef
+$(eval $(call libtest,rel))
 $(eval $(call libtest,san))
 $(eval $(call libtest,tsan))
 .PHONY: library-tests
 library-tests: $(LIBTESTS:%=$(B)/san/test/library/%) $(B)/tsan/test/library/threads
+
+# The same programs under valgrind, with the library as it is installed: some minutes.
+.PHONY: test-valgrind
+test-valgrind: deps-test
+	@tools/install-deps valgrind
+	@$(MAKE) --no-print-directory -j$(JOBS) programs $(LIBTESTS:%=$(B)/rel/test/library/%)
+	@PIXI_VALGRIND=1 PIXI_BIN=$(B)/rel/bin /usr/bin/python3 -m pytest --import-mode=importlib -p no:cacheprovider -q -n 2 \
+	    tests/library/test_answers.py tests/library/test_loop.py
