@@ -106,7 +106,7 @@ $(eval $(call libtest,tsan))
 .PHONY: library-tests
 library-tests: $(LIBTESTS:%=$(B)/san/test/library/%) $(B)/tsan/test/library/threads
 
-# The same programs under valgrind, with the library as it is installed: some minutes.
+# The same programs under valgrind, optimised: some minutes.
 .PHONY: test-valgrind
 test-valgrind: deps-test
 	@tools/install-deps valgrind
