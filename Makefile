@@ -4,6 +4,7 @@
 #   make verify     the main job: server, settings, client, and the proof that the link works
 #   make test       unit tests and process tests, with ASan and UBSan
 #   make rust       the Rust crates' client, in build/bin, too
+#   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
@@ -40,7 +41,7 @@ FLAGS_san   := -O1 -g $(SAN)
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics clean help
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics clean help test-answers steps
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
@@ -142,6 +143,14 @@ test: deps-test
 test-unit: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) unit-programs
 	@tools/run-tests --unit $(UNIT)
+
+# What each call answers, in every language.
+test-answers: deps-test
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san library-tests rust-programs
+	@/usr/bin/python3 -m pytest --import-mode=importlib -p no:cacheprovider -n 4 -q tests/library -k what_each_call_answers
+
+steps: all
+	@tools/steps
 
 lint: deps-lint
 	@tools/lint
