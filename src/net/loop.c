@@ -42,6 +42,7 @@ int pixi_loop_init(struct pixi_loop *l)
         close(l->epoll_fd);
         return PIXI_E_NOMEM;
     }
+    l->rx_room = PIXI_RX_LEN;
     l->tasks_end = &l->tasks;
     l->now_ms = l->wheel.now_ms = pixi_clock_mono_ms();
     return PIXI_OK;
@@ -97,9 +98,23 @@ int pixi_loop_due_in(const struct pixi_loop *l, int wait_ms)
     return in > INT_MAX ? INT_MAX : (int)in;
 }
 
+/* The turn has worked for so long: what may each read in the next? */
+static void share(struct pixi_loop *l, uint64_t worked_us)
+{
+    if (worked_us > PIXI_LOOP_LONG_US)
+        l->rx_room = (size_t)(l->rx_room * PIXI_LOOP_LONG_US / worked_us);
+    else if (worked_us < PIXI_LOOP_LONG_US / 2)
+        l->rx_room *= 2;
+    if (l->rx_room < PIXI_RX_MIN)
+        l->rx_room = PIXI_RX_MIN;
+    else if (l->rx_room > PIXI_RX_LEN)
+        l->rx_room = PIXI_RX_LEN;
+}
+
 int pixi_loop_turn(struct pixi_loop *l, int wait_ms)
 {
     struct epoll_event ready[READY_MAX];
+    uint64_t woke_us;
     bool had_tasks =
         l->tasks; /* from what was done between turns; one may be all that the caller waits for */
     int count;
@@ -108,7 +123,8 @@ int pixi_loop_turn(struct pixi_loop *l, int wait_ms)
     count = epoll_wait(l->epoll_fd, ready, READY_MAX, had_tasks ? 0 : pixi_loop_due_in(l, wait_ms));
     if (count < 0 && errno != EINTR)
         return PIXI_E_SYS;
-    l->now_ms = pixi_clock_mono_ms();
+    woke_us = pixi_clock_mono_us();
+    l->now_ms = woke_us / 1000;
     for (int i = 0; i < count; i++) {
         struct pixi_watch *w = ready[i].data.ptr;
 
@@ -117,6 +133,7 @@ int pixi_loop_turn(struct pixi_loop *l, int wait_ms)
     }
     pixi_wheel_advance(&l->wheel, l->now_ms);
     run_tasks(l);
+    share(l, pixi_clock_mono_us() - woke_us);
     return PIXI_OK;
 }
 

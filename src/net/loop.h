@@ -2,7 +2,10 @@
  *
  * A turn: wait, call on_ready of what is ready, fire timers, run tasks. What a connection sends during a turn leaves
  * in one system call, because sending is a task. Objects close at once but are freed in a task, so that no callback
- * finds its object gone. */
+ * finds its object gone.
+ *
+ * A turn is as long as all wait for each other. While turns are long, each connection reads less in one: who says much
+ * gets slower, who says little does not notice. */
 #ifndef PIXI_NET_LOOP_H
 #define PIXI_NET_LOOP_H
 
@@ -31,6 +34,8 @@ struct pixi_task {
 
 enum {
     PIXI_RX_LEN = 65536,             /* bytes: the one receive buffer of a loop */
+    PIXI_RX_MIN = 1024,              /* bytes that a connection may always read in a turn */
+    PIXI_LOOP_LONG_US = 2000,        /* a turn that works longer lets others wait too long */
     PIXI_LOOP_SPARES = 16,           /* buffers kept for the next that needs one */
     PIXI_LOOP_SPARE_MAX = 128 * 1024 /* bytes: larger ones are given back to the system */
 };
@@ -42,6 +47,7 @@ struct pixi_loop {
     struct pixi_wheel wheel;
     struct pixi_task *tasks, **tasks_end;
     uint8_t *rx;               /* PIXI_RX_LEN bytes, lent to whoever is reading */
+    size_t rx_room;            /* bytes of it that each may fill: less while turns are long */
     struct pixi_out_pool pool; /* send buffers, lent while something waits */
     struct pixi_buf spares[PIXI_LOOP_SPARES];
     unsigned spare_count;

@@ -239,7 +239,7 @@ static void finish_connect(struct pixi_tcp *t)
 
 static void read_some(struct pixi_tcp *t)
 {
-    ssize_t n = recv(t->watch.fd, t->loop->rx, PIXI_RX_LEN, 0);
+    ssize_t n = recv(t->watch.fd, t->loop->rx, t->loop->rx_room, 0);
 
     if (n > 0) {
         t->received += (uint64_t)n;

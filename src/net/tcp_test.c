@@ -696,6 +696,48 @@ static void close_on_connect(void **state)
     pixi_listener_close(&listener);
 }
 
+/* Each reads less while turns are long, never less than PIXI_RX_MIN, and all again when they are short. */
+static size_t most_heard;
+static bool is_busy;
+
+static void on_bytes_busy(struct pixi_tcp *t, uint8_t *bytes, size_t len)
+{
+    uint64_t until_us = pixi_clock_mono_us() + 2 * PIXI_LOOP_LONG_US;
+
+    (void)t;
+    (void)bytes;
+    most_heard = len;
+    while (is_busy && pixi_clock_mono_us() < until_us)
+        ;
+}
+
+static void long_turns_read_less(void **state)
+{
+    static const struct pixi_tcp_handlers busy = {.on_bytes = on_bytes_busy, .on_end = on_end};
+    static uint8_t flood[PIXI_RX_LEN];
+    size_t before = PIXI_RX_LEN + 1;
+
+    (void)state;
+    open_pair(SOCK_STREAM);
+    ear.tcp.handlers = &busy;
+    assert_int_equal(loop.rx_room, PIXI_RX_LEN);
+    is_busy = true;
+    do {
+        assert_true(loop.rx_room < before);
+        before = loop.rx_room;
+        while (send(peer, flood, sizeof flood, MSG_DONTWAIT) > 0)
+            ;
+        assert_int_equal(pixi_loop_turn(&loop, 1000), PIXI_OK);
+        assert_true(most_heard <= before);
+    } while (before > PIXI_RX_MIN);
+    assert_int_equal(loop.rx_room, PIXI_RX_MIN);
+    is_busy = false;
+    while (loop.rx_room < PIXI_RX_LEN) {
+        send(peer, flood, sizeof flood, MSG_DONTWAIT);
+        assert_int_equal(pixi_loop_turn(&loop, 1000), PIXI_OK);
+    }
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int main(void)
@@ -704,6 +746,7 @@ int main(void)
         TEST(both_ways),
         TEST(one_turn_is_one_system_call),
         TEST(pause_and_resume),
+        TEST(long_turns_read_less),
         TEST(what_does_not_fit_waits),
         TEST(a_send_can_drain),
         TEST(close_when_drained),
