@@ -10,6 +10,7 @@
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
 #   make test-metrics /metrics, read by Prometheus' own promtool
+#   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
 #   make test-system the systemd unit in a booted Debian 12
 
 SHELL := /bin/bash
@@ -41,7 +42,7 @@ FLAGS_san   := -O1 -g $(SAN)
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics clean help test-answers steps
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics hostile clean help test-answers steps
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
@@ -137,7 +138,7 @@ verify: all
 	@tools/verify
 
 test: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs helpers
 	@tools/run-tests $(UNIT)
 
 test-unit: deps-test
@@ -170,6 +171,22 @@ test-metrics: deps-test
 
 test-system: all
 	@tools/test-system
+
+# Programs that tests start: release builds of one file, so that they are no bottleneck.
+HELPERS := $(patsubst tests/%.c,$(B)/rel/tests/%,$(wildcard tests/hostile/*.c))
+$(B)/rel/tests/%: tests/%.c $(B)/rel/libpixi-core.a
+	@mkdir -p $(@D)
+	@echo '  LD    $@'
+	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -MMD -MP -o $@ $< $(B)/rel/libpixi-core.a $(LDLIBS)
+-include $(wildcard $(B)/rel/tests/*/*.d)
+.PHONY: helpers
+helpers: $(HELPERS)
+	@:
+
+HOSTILE_S ?= 60
+hostile: all
+	@$(MAKE) --no-print-directory -j$(JOBS) helpers
+	@tests/hostile/run.py --seconds $(HOSTILE_S)
 
 clean:
 	rm -rf $(B)
