@@ -32,7 +32,7 @@ JOBS     := $(shell nproc)
 
 SRC   := $(filter-out %_test.c,$(wildcard src/*/*.c src/*/*/*.c))
 TESTS := $(wildcard src/*/*_test.c src/*/*/*_test.c)
-APPS  := pixi-ws-client pixi-ws-server
+APPS  := pixi-ws-client pixi-ws-server geom-image
 APPSRC := $(wildcard apps/*/*.c)
 
 B := build
@@ -81,6 +81,9 @@ $(B)/$(1)/obj/gen/pages.o: $(B)/gen/pages.c Makefile VERSION
 	@echo '  CC    $$@'
 	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
 endef
+# geom-image alone needs the library of YAML.
+$(B)/%/bin/geom-image: LDLIBS += -lfyaml
+$(B)/san/test/src/image/%: LDLIBS += -lfyaml
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 include library.mk

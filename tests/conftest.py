@@ -6,7 +6,7 @@ server    server(*args) -> Server with .url       env       a clean environment 
 hub       hub(**settings) -> Server with .key     settings  settings(name, **members) -> a file of them
 echo      echo(**settings) -> Server that echoes  free_port free_port() -> a TCP port of 127.0.0.1
 
-Programs named pixi-ws-* come from bin_dir. A sanitizer report in any program's stderr fails the test.
+Programs named pixi-ws-* and geom-image come from bin_dir. A sanitizer report in any program's stderr fails the test.
 Wait for lines and ends of programs, never for time to pass.
 """
 
@@ -203,11 +203,11 @@ def env(tmp_path):
 
 @pytest.fixture
 def command(bin_dir):
-    """Arguments as they are started: pixi-ws-* from bin_dir, everything as text."""
+    """Arguments as they are started: our programs from bin_dir, everything as text."""
 
     def command(args):
         program, *rest = [str(a) for a in args]
-        if program.startswith("pixi-ws-"):
+        if program.startswith("pixi-ws-") or program == "geom-image":
             path = bin_dir / program
             assert path.exists(), f"{path} is not built: make san"
             program = str(path)

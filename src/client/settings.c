@@ -525,3 +525,20 @@ int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_bu
         pixi_conf_read(&s->conf, file, mistakes);
     return finish(s, mistakes);
 }
+
+int pixi_settings_check_bytes(struct pixi_settings *s, const char *name, struct pixi_cur text,
+                              struct pixi_buf *mistakes)
+{
+    static const char *const keys[] = {"api_key", "api_key_file", "api_key_env", NULL};
+
+    pixi_conf_read_bytes(&s->conf, name, text, mistakes);
+    if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
+        choose_url(s, mistakes);
+        choose(s, keys, mistakes);
+        check_orders(s, mistakes);
+        take_tls(s, mistakes);
+    }
+    if (s->conf.err != PIXI_OK)
+        return s->conf.err;
+    return s->conf.mistakes ? PIXI_E_SETTINGS : PIXI_OK;
+}

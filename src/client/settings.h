@@ -112,6 +112,12 @@ int pixi_settings_load_text(struct pixi_settings *s, struct pixi_cur text, struc
  *   PIXI_OK | PIXI_E_SETTINGS | PIXI_E_NOMEM */
 int pixi_settings_resolve(struct pixi_settings *s, struct pixi_buf *mistakes);
 
+/* pixi_settings_check_bytes -- the rules of a file's text alone, for settings that are meant for another machine: no
+ * environment, and no key, password or certificate file is looked for. name stands for the file in messages.
+ *   PIXI_OK | PIXI_E_SETTINGS | PIXI_E_NOMEM */
+int pixi_settings_check_bytes(struct pixi_settings *s, const char *name, struct pixi_cur text,
+                              struct pixi_buf *mistakes);
+
 /* pixi_settings_key_check -- 16 .. 512 visible ASCII characters: a rule that never tells the value. */
 bool pixi_settings_key_check(struct pixi_cur key, struct pixi_conf_fault *fault);
 

@@ -148,7 +148,7 @@ def test_every_command_and_option_of_the_client(read, run):
 
 def test_every_command_and_option_of_the_server(read, run):
     page = read("docs/commands.md")
-    server = page[page.index("## pixi-ws-server") :]
+    server = page[page.index("## pixi-ws-server") : page.index("## geom-image")]
     for words, heading in (([], "## pixi-ws-server"), (["key"], "### key"), (["config"], "### config")):
         told = run(["pixi-ws-server", *words, "--help"]).stdout
         part = section(server, heading)

@@ -1,0 +1,70 @@
+#include "geom-image/cmd.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct cli_option show_options[] = {
+    [SHOW_JSON] = {"json", 0, NULL, "as one object", NULL},
+    {0},
+};
+
+static const struct cli_option options[] = {
+    [GEOM_VERSION] = {"version", 'V', NULL, "print the version", NULL},
+    {0},
+};
+
+static const struct cli_command commands[] = {
+    {"check", "[FILE]", "say whether the description is right", NULL,
+     "It says ok, or one line for each mistake: file, line, column, found, expected.\n\n"
+     "  geom-image check config/geom_os_image.yaml\n",
+     NULL, cmd_check},
+    {"show", "[FILE]", "every member of the description and its value", show_options,
+     "  geom-image show config/geom_os_image.yaml\n", NULL, cmd_show},
+    {0},
+};
+
+static const struct cli_row exits[] = {
+    {"0", "done"}, {"2", "usage"}, {"3", "the description"}, {"14", "internal"}, {0},
+};
+
+static const struct cli_row files[] = {
+    {PIXI_IMAGE_FILE, "The description, where no other is named."},
+    {0},
+};
+
+static const struct cli_row environment[] = {{0}};
+static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {"pixi-ws-server", "1"}, {0}};
+
+const struct cli_program cli_program = {
+    {"geom-image", "COMMAND ...", "reads the description of a GeometryOS image", options,
+     "  geom-image check config/geom_os_image.yaml\n", NULL, NULL},
+    commands,
+    exits,
+    files,
+    environment,
+    see_also,
+};
+
+int main(int argc, char **argv)
+{
+    const struct cli_command *command;
+    int at = 1, option, exit_code;
+    const char *value;
+
+    if (argc == 3 && strcmp(argv[1], "--print") == 0)
+        return cli_print(argv[2]);
+    option = cli_next(&cli_program.self, argc, argv, &at, &value);
+    if (option == GEOM_VERSION)
+        printf("geom-image %s\n", PIXI_VERSION);
+    if (option != CLI_END)
+        return option == CLI_BAD ? PIXI_EXIT_USAGE : PIXI_EXIT_DONE;
+    if (at == argc)
+        return cli_usage_error(&cli_program.self, "a command is missing");
+    command = cli_command_of(argv[at]);
+    if (!command)
+        return cli_unknown_command(argv[at]);
+    exit_code = command->run(NULL, argc - at, argv + at);
+    if (fflush(stdout) != 0 && !exit_code)
+        exit_code = PIXI_EXIT_INTERNAL;
+    return exit_code;
+}
