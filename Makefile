@@ -10,7 +10,9 @@
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
 #   make test-metrics /metrics, read by Prometheus' own promtool
+#   make valgrind   the unit tests under valgrind
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
+#   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change
 #   make test-system the systemd unit in a booted Debian 12
 
 SHELL := /bin/bash
@@ -36,13 +38,15 @@ APPS  := pixi-ws-client pixi-ws-server geom-image
 APPSRC := $(wildcard apps/*/*.c)
 
 B := build
-# Two flavours of the same sources: rel (what users get), san (what tests run).
+# Flavours of the same sources: rel (what users get), san (what tests run), val (what valgrind runs).
 FLAGS_rel   := -O2 -g $(HARDEN)
 FLAGS_san   := -O1 -g $(SAN)
+FLAGS_val   := -O1 -g
+WRAP_val    := -DPIXI_WRAP_MALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics hostile clean help test-answers steps
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics hostile soak valgrind clean help test-answers steps
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
@@ -86,11 +90,12 @@ $(B)/%/bin/geom-image: LDLIBS += -lfyaml
 $(B)/san/test/src/image/%: LDLIBS += -lfyaml
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
+$(eval $(call flavour,val))
 include library.mk
 include rust.mk
 .SECONDARY:
--include $(wildcard $(foreach f,rel san pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(B)/san/test/*/*/*.d \
-                    $(B)/san/test/*/*/*/*.d)
+-include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val,$(B)/$(f)/test/*/*/*.d \
+                    $(B)/$(f)/test/*/*/*/*.d))
 
 $(B)/bin/%: $(B)/rel/bin/%
 	@mkdir -p $(@D)
@@ -120,10 +125,14 @@ $(B)/completion/zsh/_%: $(B)/bin/%
 	@$< --print zsh >$@
 
 # Unit tests: x_test.c beside x.c, each a program of its own.
-$(B)/san/test/%: %.c $(B)/san/libpixi-core.a
-	@mkdir -p $(@D)
-	@echo '  TEST  $@'
-	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_san) -Itests -MMD -MP -o $@ $< $(B)/san/libpixi-core.a $(LDLIBS) -lcmocka
+define unit
+$(B)/$(1)/test/%: %.c $(B)/$(1)/libpixi-core.a
+	@mkdir -p $$(@D)
+	@echo '  TEST  $$@'
+	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) $(if $(WRAP_$(1)),$$$$(! grep -q alloc_test.h $$< || echo $(WRAP_$(1)))) -Itests -MMD -MP -o $$@ $$< $(B)/$(1)/libpixi-core.a $$(LDLIBS) -lcmocka
+endef
+$(eval $(call unit,san))
+$(eval $(call unit,val))
 
 UNIT := $(TESTS:%.c=$(B)/san/test/%)
 .PHONY: unit-programs
@@ -185,6 +194,18 @@ $(B)/rel/tests/%: tests/%.c $(B)/rel/libpixi-core.a
 .PHONY: helpers
 helpers: $(HELPERS)
 	@:
+
+# The unit tests under memcheck; test-valgrind in library.mk is the library's.
+valgrind: deps-test
+	@tools/install-deps valgrind
+	@$(MAKE) --no-print-directory -j$(JOBS) $(TESTS:%.c=$(B)/val/test/%)
+	@tools/valgrind $(TESTS:%.c=$(B)/val/test/%)
+
+SOAK_S ?= 600
+SOAK_SEED ?=
+soak: all
+	@$(MAKE) --no-print-directory -j$(JOBS) san
+	@tests/soak/run.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
 
 HOSTILE_S ?= 60
 hostile: all

@@ -9,6 +9,14 @@
 static unsigned long alloc_count;       /* so far */
 static unsigned long alloc_fail_at = 0; /* the allocation with this count fails, once; 0: none */
 
+#ifdef PIXI_WRAP_MALLOC
+/* Linked with --wrap, because valgrind puts its own functions in the place of any malloc. */
+extern void *__real_malloc(size_t);
+extern void *__real_calloc(size_t, size_t);
+extern void *__real_realloc(void *, size_t);
+#define ALLOC_OURS(name) __wrap_##name
+#define ALLOC_REAL(name) __real_##name
+#else
 /* AddressSanitizer's, if it is linked in; else libc's. */
 extern void *__interceptor_malloc(size_t) __attribute__((weak));
 extern void *__interceptor_calloc(size_t, size_t) __attribute__((weak));
@@ -16,6 +24,9 @@ extern void *__interceptor_realloc(void *, size_t) __attribute__((weak));
 extern void *__libc_malloc(size_t) __attribute__((weak));
 extern void *__libc_calloc(size_t, size_t) __attribute__((weak));
 extern void *__libc_realloc(void *, size_t) __attribute__((weak));
+#define ALLOC_OURS(name) name
+#define ALLOC_REAL(name) (__interceptor_##name ? __interceptor_##name : __libc_##name)
+#endif
 
 static bool alloc_fails(void)
 {
@@ -25,25 +36,19 @@ static bool alloc_fails(void)
     return true;
 }
 
-void *malloc(size_t len)
+void *ALLOC_OURS(malloc)(size_t len)
 {
-    if (alloc_fails())
-        return NULL;
-    return __interceptor_malloc ? __interceptor_malloc(len) : __libc_malloc(len);
+    return alloc_fails() ? NULL : ALLOC_REAL(malloc)(len);
 }
 
-void *calloc(size_t count, size_t len)
+void *ALLOC_OURS(calloc)(size_t count, size_t len)
 {
-    if (alloc_fails())
-        return NULL;
-    return __interceptor_calloc ? __interceptor_calloc(count, len) : __libc_calloc(count, len);
+    return alloc_fails() ? NULL : ALLOC_REAL(calloc)(count, len);
 }
 
-void *realloc(void *old, size_t len)
+void *ALLOC_OURS(realloc)(void *old, size_t len)
 {
-    if (alloc_fails())
-        return NULL;
-    return __interceptor_realloc ? __interceptor_realloc(old, len) : __libc_realloc(old, len);
+    return alloc_fails() ? NULL : ALLOC_REAL(realloc)(old, len);
 }
 
 /* Runs `run`, which cleans up after itself, with its 1st, 2nd, ... allocation failing, until it needs fewer than that.

@@ -1,4 +1,5 @@
 #include "net/out.h"
+#include "hub/alloc_test.h"
 #include "invariants.h"
 
 #include <errno.h>
@@ -7,19 +8,10 @@
 
 /* ---- memory that runs out ---- */
 
-static int fail_in; /* the allocation after so many fails, when positive */
-
-/* AddressSanitizer's, if it is linked in; else libc's. */
-extern void *__interceptor_malloc(size_t) __attribute__((weak));
-extern void *__libc_malloc(size_t) __attribute__((weak));
-
-void *malloc(size_t len)
+/* The allocation after so many fails; 0: none. */
+static void fail_in(unsigned count)
 {
-    if (fail_in > 0 && --fail_in == 0) {
-        errno = ENOMEM;
-        return NULL;
-    }
-    return __interceptor_malloc ? __interceptor_malloc(len) : __libc_malloc(len);
+    alloc_fail_at = count ? alloc_count + count : 0;
 }
 
 /* ---- against a naive model ---- */
@@ -78,10 +70,10 @@ static void put(struct model *m)
 
     for (uint32_t i = 0; i < len; i++)
         m->bytes[m->len + i] = (uint8_t)random_below(256);
-    fail_in = random_below(6) ? 0 : 1 + (int)random_below(2);
+    fail_in(random_below(6) ? 0 : 1 + random_below(2));
     if (pixi_out_put(&m->out, &pool, m->bytes + m->len, len) == PIXI_OK)
         m->len += len;
-    fail_in = 0;
+    fail_in(0);
 }
 
 static void put_room(struct model *m)
@@ -92,9 +84,9 @@ static void put_room(struct model *m)
     len = len > PIXI_OUT_CHUNK / 2 ? PIXI_OUT_CHUNK / 2 : len;
     if (!len)
         return;
-    fail_in = random_below(6) ? 0 : 1;
+    fail_in(random_below(6) ? 0 : 1);
     room = pixi_out_room(&m->out, &pool, len);
-    fail_in = 0;
+    fail_in(0);
     if (!room)
         return;
     for (uint32_t i = 0; i < len; i++)
@@ -106,12 +98,12 @@ static void put_shared(struct model *m, struct pixi_shared *s)
 {
     if (s->len > MODEL_MAX - m->len)
         return;
-    fail_in = random_below(6) ? 0 : 1;
+    fail_in(random_below(6) ? 0 : 1);
     if (pixi_out_put_shared(&m->out, &pool, s) == PIXI_OK) {
         memcpy(m->bytes + m->len, s->bytes, s->len);
         m->len += s->len;
     }
-    fail_in = 0;
+    fail_in(0);
 }
 
 static void drop(struct model *m)
@@ -174,7 +166,7 @@ static void a_failed_put_leaves_the_queue(void **state)
 
     (void)state;
     memset(much, 'm', sizeof much);
-    for (int nth = 1; nth <= 5; nth++)
+    for (unsigned nth = 1; nth <= 5; nth++)
         for (int has_shared = 0; has_shared < 2; has_shared++) {
             struct pixi_shared *s = pixi_shared_new(10);
             struct pixi_out o = {0};
@@ -185,9 +177,9 @@ static void a_failed_put_leaves_the_queue(void **state)
             assert_int_equal(pixi_out_put(&o, &pool, (const uint8_t *)"abc", 3), PIXI_OK);
             if (has_shared)
                 assert_int_equal(pixi_out_put_shared(&o, &pool, s), PIXI_OK);
-            fail_in = nth;
+            fail_in(nth);
             assert_int_equal(pixi_out_put(&o, &pool, much, sizeof much), PIXI_E_NOMEM);
-            fail_in = 0;
+            fail_in(0);
             pixi_out_pool_clear(&pool);
             assert_int_equal(o.len, has_shared ? 13 : 3);
             assert_int_equal(pixi_out_put(&o, &pool, (const uint8_t *)"d", 1), PIXI_OK);
@@ -208,7 +200,7 @@ static void a_failed_first_put(void **state)
     (void)state;
     assert_non_null(s);
     for (int i = 0; i < 3; i++) {
-        fail_in = 1;
+        fail_in(1);
         if (i == 0)
             assert_int_equal(pixi_out_put(&o, &pool, (const uint8_t *)"abc", 3), PIXI_E_NOMEM);
         else if (i == 1)
@@ -219,7 +211,7 @@ static void a_failed_first_put(void **state)
         assert_null(o.last);
         assert_int_equal(o.len, 0);
     }
-    fail_in = 1;
+    fail_in(1);
     assert_null(pixi_shared_new(10));
     assert_int_equal(s->refs, 1);
     pixi_shared_release(s);
@@ -250,9 +242,9 @@ static void the_pool_keeps_no_more_than_it_should(void **state)
         assert_int_equal(pixi_out_put(&o, &pool, chunk, sizeof chunk), PIXI_OK);
     pixi_out_clear(&o, &pool);
     assert_int_equal(pool.chunk_count, PIXI_OUT_POOL_MAX);
-    fail_in = 1; /* what is kept is used first */
+    fail_in(1); /* what is kept is used first */
     assert_int_equal(pixi_out_put(&o, &pool, chunk, 1), PIXI_OK);
-    fail_in = 0;
+    fail_in(0);
     assert_int_equal(pool.chunk_count, PIXI_OUT_POOL_MAX - 1);
     pixi_out_clear(&o, &pool);
     pixi_out_pool_clear(&pool);
