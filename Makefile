@@ -9,6 +9,7 @@
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
+#   make test-windows the batch files, under Wine
 #   make test-metrics /metrics, read by Prometheus' own promtool
 #   make valgrind   the unit tests under valgrind
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
@@ -46,7 +47,7 @@ WRAP_val    := -DPIXI_WRAP_MALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-metrics hostile soak valgrind clean help test-answers steps
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-windows test-metrics hostile soak valgrind clean help test-answers steps
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 
@@ -175,6 +176,12 @@ print-flags:
 
 test-fresh:
 	@tools/test-fresh
+
+test-windows: deps-test
+	@tools/install-deps windows
+	@$(MAKE) --no-print-directory -j$(JOBS) san
+	@PIXI_TEST_WINDOWS=1 PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+	    --import-mode=importlib tests/e2e/test_launchers.py -k batch
 
 test-metrics: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) san
