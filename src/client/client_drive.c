@@ -53,6 +53,9 @@ static void turn(struct pixi_client *c)
 {
     pixi_loop_turn(&c->loop, 0);
     pthread_cond_broadcast(&c->moved);
+    /* Our caller may wait on for long, and what came is no longer to be seen at the descriptor. */
+    if (!c->is_dispatching)
+        poke(c);
 }
 
 void pixi_client_kick(struct pixi_client *c)
