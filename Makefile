@@ -4,6 +4,7 @@
 #   make verify     the main job: server, settings, client, and the proof that the link works
 #   make test       unit tests and process tests, with ASan and UBSan
 #   make rust       the Rust crates' client, in build/bin, too
+#   make python     the Python module's wheel, in build/python/dist
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
 #   make man        the manual pages, in build/man
@@ -94,6 +95,7 @@ $(eval $(call flavour,san))
 $(eval $(call flavour,val))
 include library.mk
 include rust.mk
+include python.mk
 .SECONDARY:
 -include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val,$(B)/$(f)/test/*/*/*.d \
                     $(B)/$(f)/test/*/*/*/*.d))
@@ -143,15 +145,15 @@ unit-programs: $(UNIT)
 deps-build:
 	@tools/install-deps build
 deps-test: deps-build
-	@tools/install-deps test rust
+	@tools/install-deps test rust python
 deps-lint: deps-build
-	@tools/install-deps test rust lint
+	@tools/install-deps test rust python lint
 
 verify: all
 	@tools/verify
 
 test: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs helpers
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs python-wheel helpers
 	@tools/run-tests $(UNIT)
 
 test-unit: deps-test
@@ -160,7 +162,7 @@ test-unit: deps-test
 
 # What each call answers, in every language.
 test-answers: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs san library-tests rust-programs
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san library-tests rust-programs python-wheel
 	@/usr/bin/python3 -m pytest --import-mode=importlib -p no:cacheprovider -n 4 -q tests/library -k what_each_call_answers
 
 steps: all

@@ -64,7 +64,7 @@ $(L)/pixiws.pc: library.mk VERSION
 install:
 	@test -e $(L)/libpixiws.so || { echo "install: nothing is built: run make first" >&2; exit 1; }
 	install -d $(DEST)/bin $(DEST)/include/pixiws $(DESTLIB)/pkgconfig
-	install $(APPS:%=$(B)/bin/%) bin/pixi-ws-client.sh $(DEST)/bin
+	install $(APPS:%=$(B)/bin/%) bin/pixi-ws-client.sh bin/pixi-ws-client.py $(DEST)/bin
 	install -m 644 $(LIBHEADERS) $(DEST)/include/pixiws
 	install -m 755 $(L)/libpixiws.so.$(VERSION) $(DESTLIB)
 	cp -d $(L)/libpixiws.so.$(LIBVERSION) $(L)/libpixiws.so $(DESTLIB)
@@ -78,7 +78,7 @@ install:
 	install -m 644 $(APPS:%=$(B)/completion/zsh/_%) $(DEST)/$(ZSHDIR)
 
 uninstall:
-	rm -f $(APPS:%=$(DEST)/bin/%) $(DEST)/bin/pixi-ws-client.sh $(LIBHEADERS:include/%=$(DEST)/include/%)
+	rm -f $(APPS:%=$(DEST)/bin/%) $(DEST)/bin/pixi-ws-client.sh $(DEST)/bin/pixi-ws-client.py $(LIBHEADERS:include/%=$(DEST)/include/%)
 	rm -f $(DESTLIB)/libpixiws.so $(DESTLIB)/libpixiws.so.$(LIBVERSION) $(DESTLIB)/libpixiws.so.$(VERSION) $(DESTLIB)/libpixiws.a
 	rm -f $(DESTLIB)/pkgconfig/pixiws.pc $(APPS:%=$(DEST)/share/man/man1/%.1)
 	rm -f $(APPS:%=$(DEST)/$(BASHDIR)/%) $(APPS:%=$(DEST)/$(ZSHDIR)/_%)

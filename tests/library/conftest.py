@@ -1,4 +1,5 @@
-"""What the tests of the library share: scripted and answers can be imported, and the cutting proxy of tests/e2e."""
+"""What the tests of the library share: scripted and answers can be imported, and the cutting proxy of tests/e2e;
+pixi_ws out of bindings/python, too."""
 
 import os
 import sys
@@ -6,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "e2e")]
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests/library", "tests/e2e", "bindings/python")]
+os.environ.setdefault("PIXI_WS_LIBRARY", str(ROOT / "build/lib/libpixiws.so.0"))  # pixi_ws, where tests import it
 pytest.register_assert_rewrite("scripted")
 
 
@@ -26,3 +29,23 @@ def program(test_dir):
         return [*under, test_dir / name, *args]
 
     return program
+
+
+@pytest.fixture
+def tree(root):
+    """What a program needs to run pixi_ws out of the source tree."""
+    return {
+        "PYTHONPATH": str(root / "bindings/python"),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PIXI_WS_LIBRARY": str(root / "build/lib/libpixiws.so.0"),
+    }
+
+
+@pytest.fixture
+def place(settings):
+    """place(server) -> settings of a client of this hub."""
+
+    def place(server):
+        return settings("client", url=server.url, api_key=server.key, reconnect__initial_ms=1)
+
+    return place

@@ -112,6 +112,7 @@ def test_what_is_installed(installed, root):
     assert {
         "bin/pixi-ws-client",
         "bin/pixi-ws-server",
+        "bin/pixi-ws-client.py",
         "lib/libpixiws.so",
         "lib/libpixiws.so.0",
         f"lib/libpixiws.so.{version}",
