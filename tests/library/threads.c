@@ -3,6 +3,7 @@
  * order, though some may come twice or not at all, as a server that was killed forgets. Prints what came; 0: all well. */
 #include <pixiws/pixiws.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ enum { SENDERS_MAX = 64 };
 static struct pixi_client *c;
 static unsigned senders, count;
 static bool is_loose;
+static sem_t came_back; /* once for each sender, when it has connected for the second time */
 static atomic_uint sent_ok, connects, losses, gaps;
 static atomic_bool is_done;
 
@@ -45,6 +47,9 @@ static void *send_all(void *arg)
     for (unsigned i = 0; i < count; i++) {
         int len = snprintf(payload, sizeof payload, "%u", i);
 
+        if (is_loose && i == count / 2)
+            sem_wait(
+                &came_back); /* the last ones go to the new server: the old one takes what it has with it */
         if (pixi_client_send_message(c, topic, payload, (size_t)len, &o, &e) != PIXI_RC_OK)
             fail("send", &e);
         if (!(self % 2))
@@ -65,7 +70,9 @@ static void on_connect(struct pixi_client *client, void *ctx, unsigned flags, in
     (void)flags;
     if (rc != PIXI_RC_OK)
         fail("on_connect", e);
-    atomic_fetch_add(&connects, 1);
+    if (atomic_fetch_add(&connects, 1) == 1)
+        for (unsigned i = 0; i < senders; i++)
+            sem_post(&came_back);
 }
 
 static void *process(void *arg)
@@ -163,6 +170,7 @@ int main(int argc, char **argv)
     is_loose = argc > 5;
     if (senders > SENDERS_MAX)
         return 2;
+    sem_init(&came_back, 0, 0);
     start(argv[1], argv[2]);
     pthread_create(&receiver, NULL, receive_all, NULL);
     pthread_create(&processor, NULL, process, NULL);
