@@ -3,6 +3,7 @@
 #include "pixi-ws-client/lines.h"
 
 #include "base/base64.h"
+#include "client/reach.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -39,13 +40,7 @@ struct connect {
 
 static struct pixi_failure_at failure_at(const struct connect *c)
 {
-    const struct pixi_url *u = &c->settings.endpoints[0];
-
-    return (struct pixi_failure_at){.host = u->host,
-                                    .port = u->port,
-                                    .target = u->target,
-                                    .key_from = c->settings.key_from,
-                                    .key_kept_for = c->settings.key_kept_for};
+    return pixi_reach_at(&c->settings, 0);
 }
 
 static void fail(struct connect *c, const struct pixi_failure *f)
@@ -218,16 +213,8 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
 
 static void say_hello(struct connect *c)
 {
-    struct pixi_ws_hello hello = {.host = c->settings.endpoints[0].authority,
-                                  .path = c->settings.endpoints[0].target,
-                                  .protocols = c->protocol};
-    int rc;
-
-    if (c->authorization.len)
-        hello.authorization = (const char *)c->authorization.bytes;
     c->link.hears_out = true;
-    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
-        pixi_link_drop(&c->link, rc);
+    pixi_reach_hello(&c->link, &c->settings, 0, c->protocol, &c->authorization);
 }
 
 static void on_secured(struct pixi_link *k)
@@ -248,23 +235,20 @@ static void on_dialled(struct pixi_dial *d, int err)
 {
     struct connect *c = OF(dial, d);
     struct pixi_failure_at at = failure_at(c);
-    struct pixi_tls *tls;
+    struct pixi_failure f;
 
     if (err != PIXI_OK) {
-        struct pixi_failure f = pixi_failure_dial(err, &at, d->text);
-
-        fail(c, &f);
-        c->is_over = true;
+        f = pixi_failure_dial(err, &at, d->text);
     } else if (!c->tls) {
         say_hello(c);
-    } else if ((tls = pixi_settings_tls(&c->settings, c->tls, at.host))) {
-        pixi_link_secure(&c->link, tls, (uint32_t)c->settings.timeouts.tls_ms);
+        return;
+    } else if (pixi_reach_secure(&c->link, &c->settings, 0, c->tls) == PIXI_OK) {
+        return;
     } else {
-        struct pixi_failure f = pixi_failure_local(PIXI_E_NOMEM, "TLS");
-
-        fail(c, &f);
-        c->is_over = true;
+        f = pixi_failure_local(PIXI_E_NOMEM, "TLS");
     }
+    fail(c, &f);
+    c->is_over = true;
 }
 
 static void on_signal(struct pixi_signals *signals, int signal)
@@ -317,16 +301,15 @@ static int take_key(struct connect *c)
     struct pixi_failure f;
 
     c->settings.endpoint_count = 1; /* no choosing here */
-    if (pixi_uplink_check(&c->settings, &f) != PIXI_OK ||
-        pixi_uplink_trust(&c->settings, c->key_log, &c->tls, &f) != PIXI_OK) {
+    if (pixi_reach_check(&c->settings, &f) != PIXI_OK ||
+        pixi_reach_trust(&c->settings, c->key_log, &c->tls, &f) != PIXI_OK) {
         print_failure(c->app, &f);
         return f.exit_code;
     }
     if (c->key_log)
         note_key_log(c->key_log, &c->settings);
     c->authorization = pixi_buf_init(PIXI_SETTINGS_KEY_MAX + 16);
-    if (c->settings.key)
-        pixi_buf_putf(&c->authorization, "Bearer %s", c->settings.key);
+    pixi_reach_authorize(&c->settings, &c->authorization);
     return 0;
 }
 
@@ -334,20 +317,8 @@ static int start(struct connect *c)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, SIGWINCH, 0};
     const struct pixi_settings *s = &c->settings;
-    struct pixi_dial_to to = {.host = s->endpoints[0].host,
-                              .port = s->endpoints[0].port,
-                              .proxy = s->proxies[0],
-                              .timeout_ms = (uint32_t)s->timeouts.connect_ms};
 
-    c->limits = (struct pixi_link_limits){
-        .http = {.head_bytes = 16384, .field_count = PIXI_HTTP_FIELDS},
-        .message_bytes = s->limits.message_bytes,
-        .queue_bytes = s->limits.queue_bytes,
-        .handshake_ms = (uint32_t)s->timeouts.upgrade_ms,
-        .close_ms = (uint32_t)s->timeouts.close_ms,
-        .ping_ms = (uint32_t)s->keepalive.interval_ms,
-        .pong_ms = (uint32_t)s->keepalive.timeout_ms,
-    };
+    c->limits = pixi_reach_limits(s);
     c->signals.on_signal = on_signal;
     if (pixi_signals_open(&c->signals, &c->loop, ends) != PIXI_OK) {
         struct pixi_failure f = pixi_failure_local(PIXI_E_SYS, "signals");
@@ -357,7 +328,7 @@ static int start(struct connect *c)
     }
     pixi_link_init(&c->link, &c->loop, PIXI_CLIENT, &handlers, &c->limits);
     c->dial.on_done = on_dialled;
-    pixi_dial_start(&c->dial, &c->loop, &c->link.tcp, &pixi_link_tcp, &to);
+    pixi_reach_dial(&c->dial, &c->loop, &c->link, s, 0);
     c->progress =
         (struct progress){.app = c->app, .loop = &c->loop, .dial = &c->dial, .link = &c->link, .settings = s};
     progress_start(&c->progress);

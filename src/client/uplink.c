@@ -1,13 +1,13 @@
 #include "client/uplink.h"
 #include "client/call.h"
-#include "client/settings_proxy.h"
+#include "client/reach.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 /* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time. */
-enum { HEAD_MAX = 16384, FRAME_SPARE = 4096, ENVELOPE_MAX = 8192, DIALLED_FIELDS = 64 };
+enum { FRAME_SPARE = 4096, ENVELOPE_MAX = 8192 };
 
 #define OF(member, ptr) ((struct pixi_uplink *)((char *)(ptr)-offsetof(struct pixi_uplink, member)))
 
@@ -18,13 +18,7 @@ static const struct pixi_url *endpoint(const struct pixi_uplink *c)
 
 static struct pixi_failure_at failure_at(const struct pixi_uplink *c)
 {
-    const struct pixi_url *u = endpoint(c);
-
-    return (struct pixi_failure_at){.host = u->host,
-                                    .port = u->port,
-                                    .target = u->target,
-                                    .key_from = c->settings->key_from,
-                                    .key_kept_for = c->settings->key_kept_for};
+    return pixi_reach_at(c->settings, c->policy.server);
 }
 
 /* --- subscriptions -------------------------------------------------------------------------------------------- */
@@ -394,14 +388,7 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
 
 static void say_hello(struct pixi_uplink *c)
 {
-    struct pixi_ws_hello hello = {
-        .host = endpoint(c)->authority, .path = endpoint(c)->target, .protocols = "pixi.v1"};
-    int rc;
-
-    if (c->settings->key)
-        hello.authorization = (const char *)c->authorization.bytes;
-    if ((rc = pixi_link_hello(&c->link, &hello)) != PIXI_OK)
-        pixi_link_drop(&c->link, rc);
+    pixi_reach_hello(&c->link, c->settings, c->policy.server, "pixi.v1", &c->authorization);
 }
 
 static void on_secured(struct pixi_link *k)
@@ -422,7 +409,6 @@ static void on_dialled(struct pixi_dial *d, int err)
 {
     struct pixi_uplink *c = OF(dial, d);
     struct pixi_failure_at at = failure_at(c);
-    struct pixi_tls *tls;
 
     if (err != PIXI_OK) {
         c->failure = pixi_failure_dial(err, &at, d->text);
@@ -434,11 +420,8 @@ static void on_dialled(struct pixi_dial *d, int err)
         say_hello(c);
         return;
     }
-    tls = pixi_settings_tls(c->settings, c->tls, endpoint(c)->host);
-    if (tls) {
-        pixi_link_secure(&c->link, tls, (uint32_t)c->settings->timeouts.tls_ms);
+    if (pixi_reach_secure(&c->link, c->settings, c->policy.server, c->tls) == PIXI_OK)
         return;
-    }
     pixi_tcp_close(&c->link.tcp);
     c->failure = pixi_failure_local(PIXI_E_NOMEM, "TLS");
     lost(c);
@@ -446,34 +429,10 @@ static void on_dialled(struct pixi_dial *d, int err)
 
 static void start_dial(struct pixi_uplink *c)
 {
-    struct pixi_dial_to to = {.host = endpoint(c)->host,
-                              .port = endpoint(c)->port,
-                              .proxy = c->settings->proxies[c->policy.server],
-                              .timeout_ms = (uint32_t)c->settings->timeouts.connect_ms};
-
     pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
     c->state = PIXI_UPLINK_DIALLING;
     c->dial.on_done = on_dialled;
-    pixi_dial_start(&c->dial, c->loop, &c->link.tcp, &pixi_link_tcp, &to);
-}
-
-int pixi_uplink_check(const struct pixi_settings *s, struct pixi_failure *f)
-{
-    for (size_t i = 0; i < s->endpoint_count; i++) {
-        const struct pixi_url *u = &s->endpoints[i];
-
-        *f = (struct pixi_failure){
-            .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings", .is_final = true};
-        if (!u->is_tls && s->key && !s->allow_plaintext && !pixi_settings_is_private(s, i)) {
-            snprintf(f->cause, sizeof f->cause, "ws://%s would carry the API key across the network in clear",
-                     u->authority);
-            snprintf(
-                f->fix, sizeof f->fix,
-                "use wss://, or accept that the key can be read on the way with \"allow_plaintext\": true");
-            return PIXI_E_SETTINGS;
-        }
-    }
-    return PIXI_OK;
+    pixi_reach_dial(&c->dial, c->loop, &c->link, c->settings, c->policy.server);
 }
 
 /* Settings may change between one start and the next. */
@@ -481,15 +440,9 @@ static void take_limits(struct pixi_uplink *c)
 {
     const struct pixi_settings *s = c->settings;
 
-    c->limits = (struct pixi_link_limits){
-        .http = {.head_bytes = HEAD_MAX, .field_count = DIALLED_FIELDS},
-        .message_bytes = s->limits.message_bytes + ENVELOPE_MAX,
-        .queue_bytes = s->limits.queue_bytes + ENVELOPE_MAX,
-        .handshake_ms = (uint32_t)s->timeouts.upgrade_ms,
-        .close_ms = (uint32_t)s->timeouts.close_ms,
-        .ping_ms = (uint32_t)s->keepalive.interval_ms,
-        .pong_ms = (uint32_t)s->keepalive.timeout_ms,
-    };
+    c->limits = pixi_reach_limits(s);
+    c->limits.message_bytes += ENVELOPE_MAX;
+    c->limits.queue_bytes += ENVELOPE_MAX;
     pixi_buf_clear(&c->frame);
     c->frame = pixi_buf_init(s->limits.message_bytes + FRAME_SPARE);
 }
@@ -505,52 +458,9 @@ void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct p
     pixi_link_init(&c->link, l, PIXI_CLIENT, &link_handlers, &c->limits);
 }
 
-static bool needs_tls(const struct pixi_settings *s)
-{
-    for (size_t i = 0; i < s->endpoint_count; i++)
-        if (s->endpoints[i].is_tls)
-            return true;
-    return false;
-}
-
-int pixi_uplink_trust(const struct pixi_settings *s, const char *key_log_file, struct pixi_tls_context **out,
-                      struct pixi_failure *f)
-{
-    struct pixi_tls_options options = {.role = PIXI_CLIENT,
-                                       .ca_file = s->tls_files.ca_file,
-                                       .cert_file = s->tls_files.cert_file,
-                                       .key_file = s->tls_files.key_file,
-                                       .min_version = (enum pixi_tls_version)s->tls.min_version,
-                                       .key_log_file = key_log_file};
-    struct pixi_buf problem = pixi_buf_init(4096);
-    int rc = needs_tls(s) ? pixi_tls_context_new(&options, out, &problem) : PIXI_OK;
-
-    if (rc != PIXI_OK) {
-        *f = (struct pixi_failure){
-            .err = PIXI_E_SETTINGS, .exit_code = PIXI_EXIT_SETTINGS, .layer = "settings", .is_final = true};
-        snprintf(f->cause, sizeof f->cause, "%.*s", (int)problem.len,
-                 problem.len ? (const char *)problem.bytes : "");
-        snprintf(f->fix, sizeof f->fix, "%s",
-                 rc == PIXI_E_SYS ? "give --key-log a file that you may write, not a link"
-                                  : "correct \"tls\" in the settings, or the file that it names");
-    }
-    pixi_buf_clear(&problem);
-    return rc;
-}
-
-struct pixi_tls *pixi_settings_tls(const struct pixi_settings *s, struct pixi_tls_context *context,
-                                   const char *host)
-{
-    struct pixi_tls_peer peer = {.name = s->tls.server_name ? s->tls.server_name : host,
-                                 .pins = s->pins,
-                                 .pin_count = s->tls.pin_sha256.count};
-
-    return pixi_tls_new(context, &peer);
-}
-
 int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
 {
-    int rc = pixi_uplink_check(c->settings, f);
+    int rc = pixi_reach_check(c->settings, f);
 
     take_limits(c);
     c->has_failure = false;
@@ -559,15 +469,12 @@ int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
     pixi_tls_context_free(c->tls);
     c->tls = NULL;
     if (rc == PIXI_OK)
-        rc = pixi_uplink_trust(c->settings, NULL, &c->tls, f);
+        rc = pixi_reach_trust(c->settings, NULL, &c->tls, f);
     if (rc != PIXI_OK)
         return rc;
-    if (c->settings->key) {
-        pixi_buf_reset(&c->authorization);
-        pixi_buf_putf(&c->authorization, "Bearer %s", c->settings->key); /* a NUL follows: putf writes one */
-        if (c->authorization.err)
-            return c->authorization.err;
-    }
+    pixi_reach_authorize(c->settings, &c->authorization);
+    if (c->authorization.err)
+        return c->authorization.err;
     pixi_loop_set_timer(c->loop, &c->retry, 0); /* so that no callback comes from inside this call */
     c->state = PIXI_UPLINK_WAITING;
     return PIXI_OK;

@@ -100,19 +100,6 @@ void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct p
  * it. */
 void pixi_uplink_clear(struct pixi_uplink *c);
 
-/* pixi_uplink_check -- may these settings be tried at all?
- *   PIXI_OK | PIXI_E_SETTINGS (f says why: a key over ws:// to another machine) */
-int pixi_uplink_check(const struct pixi_settings *s, struct pixi_failure *f);
-
-/* pixi_uplink_trust -- the TLS context that the settings ask for; *out stays NULL where no endpoint is wss://.
- *   PIXI_OK (free with pixi_tls_context_free) | PIXI_E_SETTINGS | PIXI_E_NOMEM (f says why) */
-int pixi_uplink_trust(const struct pixi_settings *s, const char *key_log_file, struct pixi_tls_context **out,
-                      struct pixi_failure *f);
-
-/* pixi_settings_tls -- TLS for one connection to host. NULL: out of memory. */
-struct pixi_tls *pixi_settings_tls(const struct pixi_settings *s, struct pixi_tls_context *context,
-                                   const char *host);
-
 /* pixi_uplink_start -- connect. on_connect or on_end follows.
  *   PIXI_OK | PIXI_E_SETTINGS (f says why: a key over ws:// to another machine) */
 int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f);
