@@ -267,50 +267,9 @@ def test_what_the_script_sends_is_printed_by_listen(spawn, hub, place, listener,
     assert "Traceback" not in sender.err + piped.err and "Fatal" not in piped.err
 
 
-def test_the_script_goes_on_when_the_server_is_killed_and_comes_back(spawn, run, hub, place, script):
-    server = hub()
-    file = place(server)
-    proc = spawn([script, "-s", file, "--listen", "event/#", "event/mine"])
-    proc.wait_line("connected", stream="err")
-    proc.write("before\n")
-    proc.wait_line("^event/mine before$", stream="out")
-    server.proc.kill()
-    proc.wait_line("the connection is lost, connecting again", stream="err")
-    proc.write("meanwhile\n")
-    hub(port=server.port)
-    proc.wait_line("^event/mine meanwhile$", stream="out")
-    assert run(["pixi-ws-client", "-s", file, "send", "event/other", "after"]).returncode == 0
-    proc.wait_line("^event/other after$", stream="out")
-    assert proc.stop() == 0
-    assert proc.out.splitlines()[:2] == ["event/mine before", "event/mine meanwhile"]
-
-
-@pytest.mark.parametrize(
-    "case, code, said",
-    [
-        ("settings", 3, "the settings are wrong"),
-        ("connect", 5, "the server cannot be reached"),
-        ("key", 8, "the API key does not do"),
-        ("usage", 2, "that cannot be asked for"),
-        ("large", 21, "the message is too large"),
-    ],
-)
-def test_the_script_calls_each_family_by_its_name(run, hub, settings, free_port, script, case, code, said):
-    server = hub()
-    members = {"url": server.url, "api_key": server.key}
-    if case == "settings":
-        members["colour"] = "red"
-    elif case == "connect":
-        members["url"] = f"ws://127.0.0.1:{free_port()}/"
-    elif case == "key":
-        members["api_key"] = "pk_" + "x" * 43
-    payload = "x" * 2_000_000 if case == "large" else None
-    args = ["event/#" if case == "usage" else "event/x", *([] if payload else ["1"])]
-    done = run([script, "-s", settings("client", **members), *args], input=payload)
-    assert done.returncode == code, done
-    assert said in done.stderr and "fix: " in done.stderr and "Traceback" not in done.stderr
-    names = script.read_text()
-    assert all(f"pixi_ws.{cls.__name__}:" in names for cls in pixi_ws.Error.__subclasses__())
+def test_the_script_names_each_family(script):
+    text = script.read_text()
+    assert all(f"pixi_ws.{cls.__name__}:" in text for cls in pixi_ws.Error.__subclasses__())
 
 
 def test_the_script_ends_when_nobody_reads_it(spawn, hub, place, script, tree):
