@@ -6,6 +6,7 @@
 #include "store/records.h"
 #include "store/retained.h"
 #include "store/ring.h"
+#include "store/wanted.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -19,6 +20,8 @@ const struct pixi_memory_config pixi_memory_config_default = {
     .producers = 10000,
     .seqs = 1 << 20,
     .seqs_per_producer = 65536,
+    .wanted_messages = 100000,
+    .wanted_bytes = 64 << 20,
     .records = 1024,
 };
 
@@ -34,6 +37,7 @@ struct pixi_memory {
     struct pixi_retained retained;
     struct pixi_dedup dedup;
     struct pixi_records records;
+    struct pixi_wanted wanted;
     size_t policy_count; /* histories beside the last */
     struct history history[PIXI_MEMORY_POLICIES_MAX + 1];
 };
@@ -49,32 +53,37 @@ static bool is_extra(const struct pixi_memory *m, const struct history *h)
 }
 
 /* NULL: nothing keeps it. */
-static struct pixi_ring *ring_for(struct pixi_memory *m, const struct pixi_msg *msg)
+static struct pixi_ring *ring_for(struct pixi_memory *m, const struct pixi_msg *msg, unsigned flags)
 {
     for (size_t i = 0; i < m->policy_count; i++)
         if (pixi_filter_matches(m->history[i].filter, msg->topic))
             return &m->history[i].ring;
-    return msg->flags & PIXI_MSG_RETAIN ? &m->history[m->policy_count].ring : NULL;
+    return msg->flags & PIXI_MSG_RETAIN || flags & PIXI_STORE_WANTED ? &m->history[m->policy_count].ring : NULL;
 }
 
 /* What is to be done with a message, all of it found and reserved before any of it is done. */
 struct plan {
     struct pixi_ring *ring; /* NULL: none */
     struct pixi_dedup_place place;
+    bool is_wanted;
     uint64_t before; /* the same message's offset, from an earlier time; UINT64_MAX: it is new */
 };
 
-static int make_plan(struct pixi_memory *m, const struct pixi_msg *msg, struct plan *plan)
+static int make_plan(struct pixi_memory *m, const struct pixi_msg *msg, unsigned flags, struct plan *plan)
 {
     int rc;
 
-    *plan = (struct plan){.ring = ring_for(m, msg), .before = UINT64_MAX};
+    *plan = (struct plan){.ring = ring_for(m, msg, flags),
+                          .is_wanted = flags & PIXI_STORE_WANTED,
+                          .before = UINT64_MAX};
     if (msg->flags & PIXI_MSG_KEY) {
         rc = pixi_dedup_check(&m->dedup, msg, &plan->place, &plan->before);
         if (rc || plan->before != UINT64_MAX)
             return rc;
     }
     if (plan->ring && !pixi_ring_fits(plan->ring, pixi_msg_size(msg)))
+        return PIXI_E_STORAGE;
+    if (plan->is_wanted && !pixi_wanted_fits(&m->wanted, pixi_msg_size(msg)))
         return PIXI_E_STORAGE;
     return msg->flags & PIXI_MSG_RETAIN ? pixi_retained_reserve(&m->retained, msg) : PIXI_OK;
 }
@@ -83,6 +92,8 @@ static void carry_out(struct pixi_memory *m, const struct plan *plan, const stru
 {
     if (plan->ring)
         pixi_ring_put(plan->ring, msg);
+    if (plan->is_wanted)
+        pixi_wanted_put(&m->wanted, msg, m->store.is_wanted, m->store.ctx);
     if (msg->flags & PIXI_MSG_RETAIN)
         pixi_retained_put(&m->retained, msg);
     if (msg->flags & PIXI_MSG_KEY)
@@ -96,7 +107,7 @@ static void append(struct pixi_store *store, const struct pixi_msg *msg, unsigne
     struct pixi_commit commit = {0};
     struct plan plan;
 
-    commit.err = make_plan(m, msg, &plan);
+    commit.err = make_plan(m, msg, flags, &plan);
     if (!commit.err && plan.before == UINT64_MAX) {
         /* A key's duplicates are told the same position whatever they ask for: it always gets one. */
         if (plan.ring || flags & PIXI_STORE_WANTS_POSITION || msg->flags & PIXI_MSG_KEY)
@@ -141,9 +152,10 @@ static void give(const struct pixi_memory *m, struct given *g, struct pixi_msg *
 
 /* The histories that can hold a match, and where in each the reader is. */
 struct merge {
-    const struct history *history[PIXI_MEMORY_POLICIES_MAX + 1];
+    const struct pixi_ring *ring[PIXI_MEMORY_POLICIES_MAX + 1];
     uint64_t at[PIXI_MEMORY_POLICIES_MAX + 1];
     size_t count;
+    bool has_extra; /* the last one has what no policy includes */
 };
 
 static void find_histories(const struct pixi_memory *m, struct pixi_cur filter, struct merge *merge)
@@ -151,21 +163,29 @@ static void find_histories(const struct pixi_memory *m, struct pixi_cur filter, 
     bool is_covered = false;
 
     merge->count = 0;
+    merge->has_extra = false;
     for (size_t i = 0; i <= m->policy_count; i++) {
         const struct history *h = &m->history[i];
 
         if (is_covered || (!is_extra(m, h) && !pixi_filter_overlaps(h->filter, filter)))
             continue;
-        merge->history[merge->count++] = h;
+        merge->ring[merge->count++] = &h->ring;
+        merge->has_extra = is_extra(m, h);
         /* Behind a policy that covers the whole filter no later one owns a match. */
         is_covered = !is_extra(m, h) && pixi_filter_covers(h->filter, filter);
     }
 }
 
+/* Those that were appended as wanted. */
+static bool is_wanted_gone(const struct pixi_memory *m, uint64_t from)
+{
+    return m->wanted.trimmed >= from;
+}
+
 static bool is_gone(const struct merge *merge, uint64_t from)
 {
     for (size_t i = 0; i < merge->count; i++)
-        if (merge->history[i]->ring.trimmed >= from)
+        if (merge->ring[i]->trimmed >= from)
             return true;
     return false;
 }
@@ -177,7 +197,7 @@ static bool next_of_all(const struct merge *merge, size_t *which, uint64_t *offs
     bool is_found = false;
 
     for (size_t i = 0; i < merge->count; i++) {
-        ring = &merge->history[i]->ring;
+        ring = merge->ring[i];
         if (merge->at[i] == ring->count)
             continue;
         o = pixi_ring_offset_at(ring, merge->at[i]);
@@ -198,16 +218,21 @@ static void read_history(struct pixi_store *store, struct pixi_store_read *read)
     struct pixi_msg msg;
     uint64_t offset = 0, upto = read->upto < m->head.offset ? read->upto : m->head.offset;
     size_t which = 0;
+    bool is_for_sessions = read->flags & PIXI_STORE_FOR_SESSIONS;
 
-    find_histories(m, read->filter, &merge);
-    if (!(read->flags & PIXI_STORE_SKIP_GAPS) && is_gone(&merge, read->from)) {
+    if (is_for_sessions)
+        merge = (struct merge){.ring = {&m->wanted.ring}, .count = 1};
+    else
+        find_histories(m, read->filter, &merge);
+    if (!(read->flags & PIXI_STORE_SKIP_GAPS) &&
+        (is_for_sessions ? is_wanted_gone(m, read->from) : is_gone(&merge, read->from))) {
         read->on_end(read->ctx, PIXI_E_HISTORY, read->from);
         return;
     }
     for (size_t i = 0; i < merge.count; i++)
-        merge.at[i] = pixi_ring_seek(&merge.history[i]->ring, read->from);
+        merge.at[i] = pixi_ring_seek(merge.ring[i], read->from);
     while (!is_enough(&g) && next_of_all(&merge, &which, &offset) && offset <= upto) {
-        msg = pixi_ring_at(&merge.history[which]->ring, merge.at[which]++);
+        msg = pixi_ring_at(merge.ring[which], merge.at[which]++);
         give(m, &g, &msg);
     }
     /* If one was refused, `offset` is still that one. */
@@ -256,12 +281,17 @@ static enum pixi_store_kept kept(struct pixi_store *store, struct pixi_cur filte
     find_histories(m, filter, &merge);
     if (is_gone(&merge, from))
         return PIXI_STORE_GONE;
-    return is_extra(m, merge.history[merge.count - 1]) ? PIXI_STORE_KEPT : PIXI_STORE_WHOLE;
+    return merge.has_extra ? PIXI_STORE_KEPT : PIXI_STORE_WHOLE;
 }
 
 static struct pixi_position head(struct pixi_store *store)
 {
     return memory_of(store)->head;
+}
+
+static uint64_t wanted_from(struct pixi_store *store)
+{
+    return memory_of(store)->wanted.trimmed + 1;
 }
 
 static void trim(struct pixi_store *store, uint64_t now_ms)
@@ -290,6 +320,12 @@ static void put(struct pixi_store *store, const struct pixi_record *record, stru
     answer.on_record(answer.ctx, rc, &now);
 }
 
+static void list(struct pixi_store *store, struct pixi_cur prefix, struct pixi_record_answer answer)
+{
+    pixi_records_list(&memory_of(store)->records, prefix, answer.on_record, answer.ctx);
+    answer.on_record(answer.ctx, PIXI_OK, NULL);
+}
+
 static const struct pixi_store_calls calls = {
     .append = append,
     .read = read_history,
@@ -297,9 +333,11 @@ static const struct pixi_store_calls calls = {
     .cancel = cancel,
     .kept = kept,
     .head = head,
+    .wanted_from = wanted_from,
     .trim = trim,
     .get = get,
     .put = put,
+    .list = list,
 };
 
 static int check(const struct pixi_memory_config *config)
@@ -362,7 +400,9 @@ int pixi_memory_new(const struct pixi_memory_config *config, struct pixi_memory 
     pixi_retained_init(&m->retained, config->retained_count, config->retained_bytes, config->hash_key);
     pixi_dedup_init(&m->dedup, config->producers, config->seqs, config->seqs_per_producer, config->hash_key);
     pixi_records_init(&m->records, config->records, config->hash_key);
-    rc = add_histories(m, config);
+    rc = pixi_wanted_init(&m->wanted, config->wanted_messages, config->wanted_bytes);
+    if (rc == PIXI_OK)
+        rc = add_histories(m, config);
     if (rc) {
         pixi_memory_free(m);
         return rc;
@@ -382,6 +422,7 @@ void pixi_memory_free(struct pixi_memory *m)
     pixi_retained_clear(&m->retained);
     pixi_dedup_clear(&m->dedup);
     pixi_records_clear(&m->records);
+    pixi_wanted_clear(&m->wanted);
     free(m);
 }
 
@@ -395,6 +436,8 @@ struct pixi_memory_stats pixi_memory_stats(const struct pixi_memory *m)
     struct pixi_memory_stats s = {
         .retained = m->retained.count,
         .retained_bytes = m->retained.bytes,
+        .wanted = m->wanted.ring.count,
+        .wanted_bytes = m->wanted.ring.bytes,
         .producers = m->dedup.producers.count,
         .seqs = m->dedup.seqs,
         .records = m->records.table.count,
