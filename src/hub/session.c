@@ -82,8 +82,8 @@ bool pixi_session_has_room(const struct pixi_session *s)
     return !pixi_session_is_resending(s) && s->active < s->window && s->active < s->most;
 }
 
-int pixi_session_send_tagged(struct pixi_session *s, uint64_t offset, unsigned qos, uint32_t tag, uint8_t flags,
-                             const struct pixi_sent **sent)
+int pixi_session_send_tagged(struct pixi_session *s, uint64_t offset, unsigned qos, uint32_t tag,
+                             uint8_t flags, const struct pixi_sent **sent)
 {
     struct pixi_sent fresh = {.offset = offset,
                               .tag = tag,
@@ -330,8 +330,8 @@ static int take_sent(struct pixi_session *s, struct pixi_cur *in)
         !take_uint(in, 2, UINT16_MAX, &id) || !take_uint(in, 1, PIXI_SENT_WAITS_COMP, &state) ||
         !take_uint(in, 1, UINT8_MAX, &flags) || !id || !state)
         return PIXI_E_STORAGE;
-    *slot(s, s->sent_len++) = (struct pixi_sent){offset, (uint32_t)tag, (uint16_t)id, (uint8_t)state,
-                                                 (uint8_t)flags};
+    *slot(s, s->sent_len++) =
+        (struct pixi_sent){offset, (uint32_t)tag, (uint16_t)id, (uint8_t)state, (uint8_t)flags};
     return PIXI_OK;
 }
 

@@ -12,10 +12,10 @@
 #include "base/buf.h"
 
 enum pixi_sent_state {
-    PIXI_SENT_OVER,         /* acknowledged: the slot is free */
-    PIXI_SENT_WAITS_ACK,    /* QoS 1: PUBACK */
-    PIXI_SENT_WAITS_REC,    /* QoS 2: PUBREC */
-    PIXI_SENT_WAITS_COMP,   /* QoS 2: PUBCOMP; the message itself is never needed again */
+    PIXI_SENT_OVER,       /* acknowledged: the slot is free */
+    PIXI_SENT_WAITS_ACK,  /* QoS 1: PUBACK */
+    PIXI_SENT_WAITS_REC,  /* QoS 2: PUBREC */
+    PIXI_SENT_WAITS_COMP, /* QoS 2: PUBCOMP; the message itself is never needed again */
 };
 
 /* A message that was sent. */
@@ -60,8 +60,8 @@ void pixi_session_clear(struct pixi_session *s);
 int pixi_session_send(struct pixi_session *s, uint64_t offset, unsigned qos, const struct pixi_sent **sent);
 
 /* The same with tag and flags of the caller's. */
-int pixi_session_send_tagged(struct pixi_session *s, uint64_t offset, unsigned qos, uint32_t tag, uint8_t flags,
-                             const struct pixi_sent **sent);
+int pixi_session_send_tagged(struct pixi_session *s, uint64_t offset, unsigned qos, uint32_t tag,
+                             uint8_t flags, const struct pixi_sent **sent);
 
 /* Acknowledgements. false: no message with this identifier waits for that, the client is to be told 0x92, or nothing.
  *   puback    QoS 1 is over

@@ -129,8 +129,8 @@ static struct {
     unsigned seed;
     struct pipe to_client, to_server;
     /* the server's */
-    uint64_t next; /* of the log: what is sent next */
-    struct pipe held;    /* waits for the record */
+    uint64_t next;    /* of the log: what is sent next */
+    struct pipe held; /* waits for the record */
     struct pixi_buf record;
     uint64_t record_next;
     uint64_t stored[MESSAGES + 1]; /* by seq: what a client published; the log of the other direction */
@@ -310,8 +310,7 @@ static void connect_anew(void)
     for (uint64_t value = 1; value <= w.published; value++) /* in the order of publishing */
         for (uint16_t id = 1; id <= MOST; id++)
             if (w.mine[id].value == value)
-                push(&w.to_server,
-                     (struct packet){w.mine[id].is_released ? PUBREL : PUBLISH, id, 2, value});
+                push(&w.to_server, (struct packet){w.mine[id].is_released ? PUBREL : PUBLISH, id, 2, value});
 }
 
 static void crash(void)
@@ -392,10 +391,8 @@ static void nothing_lost_nothing_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_and_acknowledgements),
-        cmocka_unit_test(identifiers_in_use_are_passed_over),
-        cmocka_unit_test(sent_again_in_order),
-        cmocka_unit_test(no_other_bytes_are_taken),
+        cmocka_unit_test(window_and_acknowledgements), cmocka_unit_test(identifiers_in_use_are_passed_over),
+        cmocka_unit_test(sent_again_in_order),         cmocka_unit_test(no_other_bytes_are_taken),
         cmocka_unit_test(nothing_lost_nothing_twice),
     };
 

@@ -144,6 +144,26 @@ int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, 
     return shared ? pixi_tcp_send_shared(&k->tcp, shared) : pixi_tcp_send(&k->tcp, bytes, len);
 }
 
+int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size_t count)
+{
+    struct pixi_ws_frame f = {.opcode = PIXI_WS_BINARY, .is_final = true};
+    uint8_t head[PIXI_WS_HEAD_MAX];
+    int rc;
+
+    for (size_t i = 0; i < count; i++)
+        f.payload_len += pixi_cur_left(&parts[i]);
+    rc = check_room(k, (size_t)f.payload_len);
+    if (rc == PIXI_OK && !k->is_stream)
+        rc = pixi_tcp_send(&k->tcp, head, pixi_ws_frame_encode(&f, PIXI_SERVER, head));
+    if (rc != PIXI_OK)
+        return rc;
+    for (size_t i = 0; i < count && rc == PIXI_OK; i++)
+        rc = pixi_tcp_send(&k->tcp, parts[i].p, pixi_cur_left(&parts[i]));
+    if (rc != PIXI_OK)
+        pixi_link_drop(k, rc); /* part of it is queued */
+    return rc;
+}
+
 int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len)
 {
     return pixi_link_send(k, PIXI_WS_PING, bytes, len);

@@ -140,6 +140,9 @@ int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t 
  * As pixi_link_send. */
 int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared);
 
+/* pixi_link_send_parts -- server only: queue one binary message made of these pieces, copied. As pixi_link_send. */
+int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size_t count);
+
 /* pixi_link_ping -- at most PIXI_WS_CONTROL_MAX bytes. As pixi_link_send. */
 int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len);
 

@@ -5,8 +5,9 @@
 #include "store/ring.h"
 
 struct pixi_wanted {
-    struct pixi_ring ring, spare; /* spare: what stays is copied there when room is made; then they change places */
-    uint64_t trimmed;             /* highest offset that went although it may have been wanted; 0: none */
+    struct pixi_ring ring,
+        spare;        /* spare: what stays is copied there when room is made; then they change places */
+    uint64_t trimmed; /* highest offset that went although it may have been wanted; 0: none */
     bool has_ring, has_spare;
 };
 
