@@ -1,6 +1,5 @@
 """The server's MQTT on the wire: connecting, sessions, QoS, retained, wills, limits, refusals. docs/mqtt.md."""
 
-import contextlib
 import os
 import signal
 import struct
@@ -29,32 +28,6 @@ from mqtt import (
 from raw import TEXT
 
 WAYS = [("tcp", 5), ("tcp", 4), ("ws", 5), ("ws", 4)]
-
-
-@pytest.fixture
-def broker(hub):
-    """broker(**settings) -> Server that speaks MQTT over TCP, too."""
-
-    def broker(*args, **members):
-        s = hub("--mqtt", "127.0.0.1:0", *args, **members)
-        s.mqtt_port = int(s.proc.wait_line(r"^listening on 127\.0\.0\.1:(\d+) for MQTT$", stream="out")[1])
-        return s
-
-    return broker
-
-
-@pytest.fixture
-def peer():
-    """peer(hub, way="tcp", version=5, id=None, **connect) -> Peer, its CONNECT accepted."""
-    with contextlib.ExitStack() as stack:
-
-        def peer(hub, way="tcp", version=5, id="", **more):
-            p = stack.enter_context(Peer(hub, way, version))
-            p.connack = p.connect(id, **more)
-            assert p.connack.reason == 0, p.connack
-            return p
-
-        yield peer
 
 
 @pytest.mark.parametrize("way,version", WAYS)
