@@ -39,6 +39,7 @@ struct pixi_server;
     X(HISTORY, "history")                                                                                    \
     X(IDLE_MS, "idle_ms")                                                                                    \
     X(KEEPALIVE, "keepalive")                                                                                \
+    X(INFLIGHT, "inflight")                                                                                  \
     X(REVOKED, "revoked")                                                                                    \
     /* calls */                                                                                              \
     X(CALLS, "calls")                                                                                        \

@@ -156,6 +156,7 @@ static void count_end(struct pixi_conn *c, const struct pixi_link_end *end)
     case PIXI_E_WS_TOO_BIG: refused[PIXI_REFUSED_MESSAGE_BYTES]++; break;
     case PIXI_E_MQTT_KEEP_ALIVE:
     case PIXI_E_WS_PONG: refused[PIXI_REFUSED_KEEPALIVE]++; break;
+    case PIXI_E_MQTT_RECEIVE_MAX: refused[PIXI_REFUSED_INFLIGHT]++; break;
     case PIXI_E_QUEUE: refused[PIXI_REFUSED_QUEUE_BYTES]++; break;
     default: refused[PIXI_REFUSED_PROTOCOL] += pixi_ws_close_for(end->err) != PIXI_WS_CLOSE_INTERNAL; break;
     }
