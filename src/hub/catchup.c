@@ -209,7 +209,9 @@ static void step(struct pixi_hub *hub, struct pixi_hub_entry *e, uint64_t wall_m
         .now_ms = wall_ms,
         .max_count = peer->left_count,
         .max_bytes = peer->left_bytes,
-        .flags = e->pub.qos ? PIXI_STORE_FOR_SESSIONS : e->skips_gaps ? PIXI_STORE_SKIP_GAPS : 0,
+        .flags = e->pub.qos      ? PIXI_STORE_FOR_SESSIONS
+                 : e->skips_gaps ? PIXI_STORE_SKIP_GAPS
+                                 : 0,
         .ctx = peer,
         .on_message = on_message,
         .on_end = on_end,

@@ -30,7 +30,8 @@ struct pixi_hub_peer;
 struct pixi_hub_sub {
     struct pixi_cur filter; /* as subscribed, `$share/G/` included; the hub's own copy */
     void *user;             /* the gateway's, from pixi_hub_subscribe */
-    unsigned qos; /* above 0: messages published with QoS 1 or 2 are kept until it has taken them, others never */
+    unsigned
+        qos; /* above 0: messages published with QoS 1 or 2 are kept until it has taken them, others never */
 };
 
 /* Bits of encode's flags. */
@@ -123,7 +124,7 @@ struct pixi_hub {
     struct pixi_table subs, requests;
     struct pixi_list free_publishes, free_requests;
     size_t publish_count, request_count, peer_count;
-    size_t keeping; /* subscriptions with QoS 1 or 2 */
+    size_t keeping;               /* subscriptions with QoS 1 or 2 */
     struct pixi_hub_asked **heap; /* requests by deadline */
     size_t heap_cap;
     uint64_t encoding;     /* names what gateways have in their scratch */
@@ -182,7 +183,8 @@ enum {
     PIXI_HUB_SNAPSHOT_IF_NEW = 1 << 1, /* the same where there was no such subscription */
     PIXI_HUB_CARRIES = 1 << 2,         /* what the one that it replaces was owed it is owed, too */
     PIXI_HUB_SKIPS_GAPS = 1 << 3,      /* what is no longer kept is no loss (`lost`) to it */
-    PIXI_HUB_IS_OWED = 1 << 4, /* it stood before: what was kept for sessions after owed_after is still owed */
+    PIXI_HUB_IS_OWED =
+        1 << 4, /* it stood before: what was kept for sessions after owed_after is still owed */
 };
 
 struct pixi_hub_subscribed {

@@ -39,7 +39,7 @@ struct pixi_msg {
     uint64_t expires_ms;      /* wall; 0: never. From this moment on it is not read any more */
     struct pixi_position pos; /* offset 0: not stored */
     unsigned flags;           /* PIXI_MSG_* */
-    uint64_t origin;          /* names who published, for who wants no copy of his own; 0: nobody. A store keeps it */
+    uint64_t origin; /* names who published, for who wants no copy of his own; 0: nobody. A store keeps it */
     struct pixi_msg_key key;
     struct pixi_cur key_owner; /* the API key's name: producers of two keys never meet. The hub sets it */
 };

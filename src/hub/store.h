@@ -28,8 +28,9 @@ enum {
 
 /* Bits of pixi_store_read.flags. */
 enum {
-    PIXI_STORE_SKIP_GAPS = 1 << 0,    /* begin with the oldest that is kept: from was chosen blindly */
-    PIXI_STORE_FOR_SESSIONS = 1 << 1, /* only what was appended with PIXI_STORE_WANTED; all that is_wanted is there */
+    PIXI_STORE_SKIP_GAPS = 1 << 0, /* begin with the oldest that is kept: from was chosen blindly */
+    PIXI_STORE_FOR_SESSIONS =
+        1 << 1, /* only what was appended with PIXI_STORE_WANTED; all that is_wanted is there */
 };
 
 /* One read. Filled and owned by the reader; it and the filter stay where they are until on_end or cancel.

@@ -58,7 +58,8 @@ static struct pixi_ring *ring_for(struct pixi_memory *m, const struct pixi_msg *
     for (size_t i = 0; i < m->policy_count; i++)
         if (pixi_filter_matches(m->history[i].filter, msg->topic))
             return &m->history[i].ring;
-    return msg->flags & PIXI_MSG_RETAIN || flags & PIXI_STORE_WANTED ? &m->history[m->policy_count].ring : NULL;
+    return msg->flags & PIXI_MSG_RETAIN || flags & PIXI_STORE_WANTED ? &m->history[m->policy_count].ring
+                                                                     : NULL;
 }
 
 /* What is to be done with a message, all of it found and reserved before any of it is done. */
@@ -73,9 +74,8 @@ static int make_plan(struct pixi_memory *m, const struct pixi_msg *msg, unsigned
 {
     int rc;
 
-    *plan = (struct plan){.ring = ring_for(m, msg, flags),
-                          .is_wanted = flags & PIXI_STORE_WANTED,
-                          .before = UINT64_MAX};
+    *plan = (struct plan){
+        .ring = ring_for(m, msg, flags), .is_wanted = flags & PIXI_STORE_WANTED, .before = UINT64_MAX};
     if (msg->flags & PIXI_MSG_KEY) {
         rc = pixi_dedup_check(&m->dedup, msg, &plan->place, &plan->before);
         if (rc || plan->before != UINT64_MAX)

@@ -79,8 +79,9 @@ int main(int argc, char **argv)
         return 2;
     version = atoi(argv[3]);
     create.MQTTVersion = version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
-    check(MQTTClient_createWithOptions(&client, argv[1], "paho-c", MQTTCLIENT_PERSISTENCE_NONE, NULL, &create),
-          "create");
+    check(
+        MQTTClient_createWithOptions(&client, argv[1], "paho-c", MQTTCLIENT_PERSISTENCE_NONE, NULL, &create),
+        "create");
     connect_to(client, argv[2], version);
     exchange(client, version);
     if (version == 5)
