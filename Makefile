@@ -16,6 +16,7 @@
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
 #   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change
 #   make test-system the systemd unit in a booted Debian 12
+#   make bench      topic index and store, measured beside what they are compared to
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -90,14 +91,19 @@ endef
 # geom-image alone needs the library of YAML.
 $(B)/%/bin/geom-image: LDLIBS += -lfyaml
 $(B)/san/test/src/image/%: LDLIBS += -lfyaml
+# The server alone keeps messages in SQLite, and the tests of what does that.
+$(B)/%/bin/pixi-ws-server: LDLIBS += -lsqlite3
+SQLITE_TESTS := src/sqlite/% src/store/% src/outbox/% src/hub/model_test
+$(foreach f,san val tsan,$(foreach t,$(SQLITE_TESTS),$(eval $(B)/$(f)/test/$(t): LDLIBS += -lsqlite3)))
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 $(eval $(call flavour,val))
 include library.mk
 include rust.mk
 include python.mk
+include bench.mk
 .SECONDARY:
--include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val,$(B)/$(f)/test/*/*/*.d \
+-include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val tsan,$(B)/$(f)/test/*/*/*.d \
                     $(B)/$(f)/test/*/*/*/*.d))
 
 $(B)/bin/%: $(B)/rel/bin/%
@@ -136,10 +142,13 @@ $(B)/$(1)/test/%: %.c $(B)/$(1)/libpixi-core.a
 endef
 $(eval $(call unit,san))
 $(eval $(call unit,val))
+$(eval $(call unit,tsan))
 
 UNIT := $(TESTS:%.c=$(B)/san/test/%)
+# Those that have threads run under ThreadSanitizer as well: tests/unit/test_threads.py.
+TSAN_UNIT := $(B)/tsan/test/src/sqlite/worker_test $(B)/tsan/test/src/store/sqlite_thread_test
 .PHONY: unit-programs
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(TSAN_UNIT)
 	@:
 
 deps-build:

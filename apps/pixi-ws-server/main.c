@@ -12,6 +12,8 @@ static const struct cli_option run_options[] = {
     [RUN_MQTT] = {"mqtt", 0, "ADDR:PORT", "where to listen for MQTT without a WebSocket; may be repeated",
                   NULL},
     [RUN_KEYS] = {"keys", 0, "FILE", "the API keys that may come in", NULL},
+    [RUN_DATA] = {"data", 0, "DIR", "keep messages in this folder; else in memory, for as long as it runs",
+                  NULL},
     [RUN_INSECURE] = {"insecure", 0, NULL, "listen beyond this machine without TLS", NULL},
     [RUN_WORKERS] = {"workers", 0, "N", "how many loops: one, so far", "1"},
     [RUN_ECHO] = {"echo", 0, NULL, "no hub: send every message back as it came, any path, no key", NULL},
@@ -85,7 +87,7 @@ static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {0}};
 
 const struct cli_program cli_program = {
     {"pixi-ws-server",
-     "[--config FILE] [--keys FILE] [--listen ADDR:PORT]...\n"
+     "[--config FILE] [--keys FILE] [--data DIR] [--listen ADDR:PORT]...\n"
      "[--tls-listen ADDR:PORT]... [--mqtt ADDR:PORT]... [--insecure] [--echo]\n"
      "[--log LEVEL]",
      "the Pixi hub: topics, requests and history over WebSocket", run_options,

@@ -241,6 +241,8 @@ void pixi_mqtt_send_saved(struct pixi_mqtt_session *o, const struct pixi_mqtt_pa
 void pixi_mqtt_save(struct pixi_mqtt_session *o);
 void pixi_mqtt_save_soon(struct pixi_mqtt_session *o);
 void pixi_mqtt_save_now(struct pixi_mqtt_session *o);
+/* The server stops: as it is now. */
+void pixi_mqtt_save_last(struct pixi_mqtt_session *o);
 void pixi_mqtt_save_sub(struct pixi_mqtt_session *o, const struct pixi_hub_sub *sub);
 void pixi_mqtt_forget_sub(struct pixi_mqtt_session *o, uint32_t no);
 void pixi_mqtt_save_will(struct pixi_mqtt_session *o);

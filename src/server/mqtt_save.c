@@ -304,6 +304,12 @@ void pixi_mqtt_save_now(struct pixi_mqtt_session *o)
         pixi_loop_defer(o->server->loop, &o->task);
 }
 
+void pixi_mqtt_save_last(struct pixi_mqtt_session *o)
+{
+    if (pixi_mqtt_is_saved(o))
+        put_core(o);
+}
+
 /* --- reading back --------------------------------------------------------------------------------------------- */
 
 struct loaded {

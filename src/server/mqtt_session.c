@@ -295,6 +295,7 @@ int pixi_mqtt_sessions_init(struct pixi_server *s)
 /* The records stay: the sessions go on after the restart. */
 static void leave(struct pixi_mqtt_session *o)
 {
+    pixi_mqtt_save_last(o);
     o->has_records = false;
     free(o->will);
     o->will = NULL;

@@ -12,7 +12,7 @@ struct counts {
 
 static struct counts count(const struct pixi_server *s)
 {
-    struct pixi_memory_stats store = pixi_memory_stats(s->memory);
+    struct pixi_sqlite_store_stats store = pixi_server_store_stats(&s->store);
     struct counts n = {
         .uptime_s = (pixi_clock_wall_ms() - s->started_ms) / 1000,
         .connected = s->ranks[PIXI_CONN_MEMBER],
