@@ -459,7 +459,7 @@ static void send_pubrel(struct pixi_mqtt_session *o, uint16_t id)
 {
     struct pixi_mqtt_packet p = {.type = PIXI_MQTT_PUBREL, .id = id};
 
-    pixi_mqtt_send_saved(o, &p);
+    pixi_mqtt_send(o->conn, &p); /* what it tells was saved before the CONNACK was sent */
 }
 
 /* One step; false: no more now. */
