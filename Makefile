@@ -17,7 +17,7 @@
 #   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change
 #   make soak-mqtt  ten minutes (SOAK_S=600) of kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
 #   make test-system the systemd unit in a booted Debian 12
-#   make bench      topic index and store, measured beside what they are compared to
+#   make bench      topic index, store and fan-out in MQTT, measured beside what they are compared to
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:

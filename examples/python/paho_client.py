@@ -1,25 +1,26 @@
 """Connects to a Pixi server by MQTT over WebSocket and prints what comes.
 
-    PIXI_WS_API_KEY=... python3 paho_client.py [URL [FILTER]]
+PIXI_WS_API_KEY=... python3 paho_client.py [URL [FILTER]]
 """
 
 import os
 import sys
+from typing import Any
 from urllib.parse import urlsplit
 
-import paho.mqtt.client as mqtt
+import paho.mqtt.client as mqtt  # type: ignore
 
 
-def on_connect(client, filter, flags, code):
+def on_connect(client: Any, topics: str, flags: Any, code: int) -> None:
     print(f"connected with result code {code}", flush=True)
-    client.subscribe(filter)
+    client.subscribe(topics)
 
 
-def on_message(client, filter, message):
+def on_message(client: Any, topics: str, message: Any) -> None:
     print(message.payload.decode(errors="replace"), flush=True)
 
 
-def main():
+def main() -> None:
     url = urlsplit(sys.argv[1] if len(sys.argv) > 1 else "ws://127.0.0.1:8768/api/v1")
     client = mqtt.Client(userdata=sys.argv[2] if len(sys.argv) > 2 else "#", transport="websockets")
     client.on_connect = on_connect

@@ -67,7 +67,7 @@ static void away_and_back(void **state)
     fake_saw("A h/# synced; ");
     a.room = 0; /* away */
     for (int i = 0; i < 5; i++)
-        fake_publish(&c, "h/1", "123456789" + i, PIXI_MSG_QOS1, NULL);
+        fake_publish(&c, "h/1", &"123456789"[i], PIXI_MSG_QOS1, NULL);
     fake_publish(&c, "h/1", "x", 0, NULL);
     fake_saw("");
     assert_int_equal(pixi_hub_position(&fake.hub, pixi_hub_next_sub(&a.peer, NULL)), 0);
@@ -105,7 +105,7 @@ static void goes_on_after_a_restart(void **state)
     (void)state;
     subscribe(&b, "h/#", 1, 0, 0);
     for (int i = 0; i < 3; i++)
-        fake_publish(&c, "h/1", "123" + i, PIXI_MSG_QOS1, NULL);
+        fake_publish(&c, "h/1", &"123"[i], PIXI_MSG_QOS1, NULL);
     subscribe(&a, "h/#", 1, PIXI_HUB_IS_OWED, 1);
     subscribe(&c, "$share/g/h/#", 1, PIXI_HUB_IS_OWED, 2);
     fake.log_len = 0;

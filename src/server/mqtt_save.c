@@ -76,8 +76,11 @@ static void put(struct pixi_mqtt_session *o, char kind, uint32_t no, struct pixi
 
 static void put_uint(struct pixi_buf *b, size_t width, uint64_t v)
 {
-    for (size_t i = width; i-- > 0;)
-        pixi_buf_put(b, &(uint8_t){(uint8_t)(v >> 8 * i)}, 1);
+    uint8_t bytes[8];
+
+    for (size_t i = width; i-- > 0; v >>= 8)
+        bytes[i] = (uint8_t)v;
+    pixi_buf_put(b, bytes, width);
 }
 
 static void put_sized(struct pixi_buf *b, struct pixi_cur c)

@@ -84,9 +84,12 @@ void pixi_mqtt_on_subscribe(struct pixi_conn *c, const struct pixi_mqtt_packet *
     uint32_t id = pixi_mqtt_prop_num(&p->props, PIXI_MQTT_PROP_SUBSCRIPTION_ID, 0);
     struct pixi_cur list = p->list;
     struct pixi_mqtt_filter f;
+    uint8_t code;
 
-    while (pixi_mqtt_filter_next(&list, PIXI_MQTT_SUBSCRIBE, &f))
-        pixi_buf_put(&codes, &(uint8_t){subscribe(c, &f, id)}, 1);
+    while (pixi_mqtt_filter_next(&list, PIXI_MQTT_SUBSCRIBE, &f)) {
+        code = subscribe(c, &f, id);
+        pixi_buf_put(&codes, &code, 1);
+    }
     answer(c, PIXI_MQTT_SUBACK, p->id, &codes);
     pixi_loop_defer(c->server->loop, &c->pump);
 }
@@ -110,8 +113,11 @@ void pixi_mqtt_on_unsubscribe(struct pixi_conn *c, const struct pixi_mqtt_packet
     struct pixi_buf codes = pixi_loop_borrow(c->server->loop, PIXI_SERVER_FILTERS_MAX);
     struct pixi_cur list = p->list;
     struct pixi_mqtt_filter f;
+    uint8_t code;
 
-    while (pixi_mqtt_filter_next(&list, PIXI_MQTT_UNSUBSCRIBE, &f))
-        pixi_buf_put(&codes, &(uint8_t){unsubscribe(c, f.filter)}, 1);
+    while (pixi_mqtt_filter_next(&list, PIXI_MQTT_UNSUBSCRIBE, &f)) {
+        code = unsubscribe(c, f.filter);
+        pixi_buf_put(&codes, &code, 1);
+    }
     answer(c, PIXI_MQTT_UNSUBACK, p->id, &codes);
 }

@@ -21,7 +21,7 @@ static void connect_to(MQTTClient client, const char *key, int version)
         five.username = "any";
         five.password = key;
         response = MQTTClient_connect5(client, &five, NULL, NULL);
-        check(response.reasonCode, "connect");
+        check((int)response.reasonCode, "connect");
         MQTTResponse_free(response);
         return;
     }
@@ -53,7 +53,7 @@ static void exchange(MQTTClient client, int version)
         out.qos = qos;
         if (version == 5) {
             response = MQTTClient_publishMessage5(client, "c/1", &out, &token);
-            check(response.reasonCode, "publish");
+            check((int)response.reasonCode, "publish");
             MQTTResponse_free(response);
         } else {
             check(MQTTClient_publishMessage(client, "c/1", &out, &token), "publish");
