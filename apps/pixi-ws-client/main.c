@@ -155,7 +155,8 @@ static const struct cli_row see_also[] = {{"pixi-ws-server", "1"}, {0}};
 const struct cli_program cli_program = {
     {"pixi-ws-client", "[--settings FILE] [--url URL] [--json] COMMAND ...",
      "connects programs to a Pixi server, and proves that it works", own_options,
-     "COMMAND --help tells about a command, explain CODE about what went wrong.\n\n"
+     "These options may also stand behind the command. COMMAND --help tells about a command,\n"
+     "explain CODE about what went wrong.\n\n"
      "  pixi-ws-client listen 'event/#' &\n"
      "  pixi-ws-client send event/hello '\"world\"'\n",
      NULL, NULL},
@@ -206,7 +207,7 @@ static int check_output(const struct app *app, const struct cli_command *command
 
 static int run(struct app *app, int argc, char **argv, const struct cli_command **command)
 {
-    int at = 0, exit_code;
+    int at = 0, hoisted, exit_code;
 
     if (argc == 3 && strcmp(argv[1], "--print") == 0)
         return cli_print(argv[2]);
@@ -220,6 +221,13 @@ static int run(struct app *app, int argc, char **argv, const struct cli_command 
     *command = cli_command_of(argv[at]);
     if (!*command)
         return cli_unknown_command(argv[at]);
+    hoisted = cli_hoist(*command, argc, argv, at);
+    if (hoisted == CLI_BAD)
+        return PIXI_EXIT_USAGE;
+    if (hoisted > 0)
+        exit_code = read_options(app, argc, argv, &at);
+    if (exit_code)
+        return exit_code < 0 ? 0 : exit_code;
     return (*command)->run(app, argc - at, argv + at);
 }
 
