@@ -128,7 +128,7 @@ static inline bool vec_event(struct pixi_cur c, struct pixi_buf *out)
     const uint8_t *colon = NULL;
     bool ok;
 
-    if (pixi_cur_equals(c, pixi_cur_str("close"))) {
+    if (c.p != c.end && !memchr(c.p, ':', pixi_cur_left(&c))) {
         pixi_buf_put_cur(out, c);
         return true;
     }

@@ -89,7 +89,6 @@ struct payload {
 int payload_read_file(const struct app *app, struct payload *p, const char *path,
                       size_t max);                           /* "-": standard input */
 int payload_add_header(struct payload *p, const char *text); /* NAME=VALUE */
-void payload_put(struct pixi_json_out *w, const struct payload *p);
 void payload_clear(struct payload *p);
 
 int cmd_config(struct app *app, int argc, char **argv);

@@ -54,13 +54,7 @@ static void put_message(struct pixi_json_out *w, const struct pixi_rpc_params *p
 
 static void reply(struct pixi_uplink *c, const struct listen *l, uint64_t request)
 {
-    struct pixi_cur payload = pixi_cur_str(l->reply);
-    struct pixi_json_out w;
-
-    pixi_uplink_begin(c, &w, PIXI_RPC_REPLY);
-    pixi_rpc_put_hex(&w, "request", request);
-    pixi_rpc_put_payload(&w, payload, pixi_rpc_is_json(payload));
-    if (pixi_uplink_end(c, &w, PIXI_UPLINK_ONCE, 0, NULL, NULL) != PIXI_OK)
+    if (pixi_uplink_reply(c, request, pixi_cur_str(l->reply), NULL) != PIXI_OK)
         note("a reply could not be sent");
 }
 

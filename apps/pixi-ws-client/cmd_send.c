@@ -25,7 +25,7 @@ static struct send *send_of(struct pixi_uplink *c)
     return (struct send *)((char *)session_of(c) - offsetof(struct send, session));
 }
 
-static void print_stored(struct send *s, struct pixi_rpc_params *p)
+static void print_stored(struct send *s, const struct pixi_rpc_params *p)
 {
     struct pixi_buf b = pixi_buf_init(1 << 20);
     struct pixi_json_out w = pixi_json_out_init(&b);
@@ -36,7 +36,8 @@ static void print_stored(struct send *s, struct pixi_rpc_params *p)
     pixi_json_open_object(&w);
     pixi_json_name(&w, "topic");
     pixi_json_text(&w, s->topic);
-    pixi_rpc_put_position(&w, p->position);
+    if (p->position.offset)
+        pixi_rpc_put_position(&w, p->position);
     pixi_json_close_object(&w);
     progress_hide();
     printf("%.*s\n", (int)b.len, (const char *)b.bytes);
@@ -56,7 +57,6 @@ static void finish_if_done(struct send *s)
 static void on_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *a)
 {
     struct send *s = send_of(c);
-    struct pixi_rpc_params p;
 
     (void)ctx;
     if (s->session.is_over || s->session.was_interrupted || s->session.exit_code)
@@ -70,47 +70,26 @@ static void on_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink
         return;
     }
     s->low++;
-    if (pixi_rpc_result_read(a->result, &p) == PIXI_OK)
-        print_stored(s, &p);
+    print_stored(s, a->p);
     lines_resume(&s->lines);
     finish_if_done(s);
-}
-
-static void put_key(struct pixi_json_out *w, const struct send *s)
-{
-    pixi_json_name(w, "key");
-    pixi_json_open_object(w);
-    pixi_json_name(w, "producer");
-    pixi_json_text(w, s->producer);
-    pixi_json_name(w, "seq");
-    pixi_json_number(w, s->seq);
-    pixi_json_name(w, "low");
-    pixi_json_number(w, s->low);
-    pixi_json_close_object(w);
 }
 
 /* PIXI_OK or the exit code. */
 static int publish(struct send *s, struct pixi_cur payload)
 {
-    struct pixi_uplink *c = &s->session.client;
-    struct pixi_json_out w;
+    struct pixi_uplink_out m = {.topic = s->topic,
+                                .payload = payload,
+                                .is_json = pixi_rpc_is_json(payload),
+                                .headers = pixi_buf_cur(&s->payload.headers),
+                                .is_retained = s->is_retained,
+                                .has_expiry = s->has_expiry,
+                                .expiry_s = s->expiry_s,
+                                .producer = s->producer,
+                                .seq = ++s->seq,
+                                .low = s->low};
 
-    s->seq++;
-    pixi_uplink_begin(c, &w, PIXI_RPC_PUBLISH);
-    pixi_json_name(&w, "topic");
-    pixi_json_text(&w, s->topic);
-    pixi_rpc_put_payload(&w, payload, pixi_rpc_is_json(payload));
-    pixi_rpc_put_headers(&w, pixi_buf_cur(&s->payload.headers));
-    if (s->is_retained) {
-        pixi_json_name(&w, "retain");
-        pixi_json_bool(&w, true);
-    }
-    if (s->has_expiry) {
-        pixi_json_name(&w, "expiry_s");
-        pixi_json_number(&w, s->expiry_s);
-    }
-    put_key(&w, s);
-    if (pixi_uplink_end(c, &w, PIXI_UPLINK_RESEND, s->timeout_ms, on_answer, NULL) == PIXI_OK)
+    if (pixi_uplink_publish(&s->session.client, &m, s->timeout_ms, on_answer, NULL) == PIXI_OK)
         return 0;
     return tell(s->session.app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
                 "a message of %zu bytes is over limits.message_bytes (%llu)", pixi_cur_left(&payload),

@@ -56,12 +56,6 @@ int payload_add_header(struct payload *p, const char *text)
     return p->headers.err ? PIXI_EXIT_USAGE : 0;
 }
 
-void payload_put(struct pixi_json_out *w, const struct payload *p)
-{
-    pixi_rpc_put_payload(w, pixi_buf_cur(&p->bytes), pixi_rpc_is_json(pixi_buf_cur(&p->bytes)));
-    pixi_rpc_put_headers(w, pixi_buf_cur(&p->headers));
-}
-
 void payload_clear(struct payload *p)
 {
     pixi_buf_clear(&p->bytes);

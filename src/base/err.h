@@ -83,7 +83,52 @@
     X(TLS_END, -121, "the peer has finished sending", "RFC 8446 §6.1")                                       \
     /* proxy */                                                                                              \
     X(PROXY, -130, "the proxy opens no way", "")                                                             \
-    X(PROXY_USER, -131, "the proxy wants a user and a password", "")
+    X(PROXY_USER, -131, "the proxy wants a user and a password", "")                                         \
+    /* MQTT packets */                                                                                       \
+    X(MQTT_TYPE, -140, "reserved packet type", "MQTT 5 §2.1.2")                                              \
+    X(MQTT_DIRECTION, -141, "a packet that this side may not send", "MQTT 5 §2.1.2")                         \
+    X(MQTT_FLAGS, -142, "wrong flags in the fixed header", "MQTT 5 §2.1.3")                                  \
+    X(MQTT_VARINT, -143, "variable byte integer over 4 bytes or not in its shortest form", "MQTT 5 §1.5.5")  \
+    X(MQTT_TOO_BIG, -144, "packet over the maximum packet size", "MQTT 5 §3.1.2.11.4")                       \
+    X(MQTT_SHORT, -145, "packet ends inside a field", "MQTT 5 §2.1.4")                                       \
+    X(MQTT_TRAILING, -146, "bytes behind the last field", "MQTT 5 §2.1.4")                                   \
+    X(MQTT_UTF8, -147, "string is not UTF-8 or holds U+0000", "MQTT 5 §1.5.4")                               \
+    X(MQTT_RESERVED, -148, "reserved bit set", "MQTT 5 §2")                                                  \
+    X(MQTT_PACKET_ID, -149, "packet identifier 0", "MQTT 5 §2.2.1")                                          \
+    X(MQTT_REASON, -150, "reason code that may not stand in this packet", "MQTT 5 §2.4")                     \
+    /* MQTT connecting */                                                                                    \
+    X(MQTT_NAME, -151, "protocol name is not MQTT", "MQTT 5 §3.1.2.1")                                       \
+    X(MQTT_VERSION, -152, "protocol version is neither 3.1.1 nor 5.0", "MQTT 5 §3.1.2.2")                    \
+    X(MQTT_CLIENT_ID, -153, "client identifier not accepted", "MQTT 5 §3.1.3.1")                             \
+    X(MQTT_WILL, -154, "flags of a will that contradict each other", "MQTT 5 §3.1.2.5")                      \
+    X(MQTT_PASSWORD, -155, "password without user name", "MQTT 3.1.1 §3.1.2.9")                              \
+    X(MQTT_SESSION, -156, "session present in a refusal", "MQTT 5 §3.2.2.1")                                 \
+    X(MQTT_FIRST, -157, "first packet is not CONNECT, or not its answer", "MQTT 5 §3.1")                     \
+    X(MQTT_AGAIN, -158, "second CONNECT or CONNACK", "MQTT 5 §3.1")                                          \
+    X(MQTT_AUTH, -159, "AUTH where no authentication method was agreed", "MQTT 5 §4.12")                     \
+    X(MQTT_AUTH_METHOD, -160, "authentication method not supported", "MQTT 5 §4.12")                         \
+    X(MQTT_AUTH_DATA, -161, "authentication data without a method", "MQTT 5 §3.1.2.11.10")                   \
+    X(MQTT_EXPIRY, -162, "session expiry raised from 0 when leaving", "MQTT 5 §3.14.2.2.2")                  \
+    X(MQTT_REFUSED, -163, "connection refused by CONNACK", "MQTT 5 §3.2.2.2")                                \
+    X(MQTT_DISCONNECTED, -164, "the server sent DISCONNECT", "MQTT 5 §3.14")                                 \
+    X(MQTT_KEEP_ALIVE, -165, "no packet within the keep alive time", "MQTT 5 §3.1.2.10")                     \
+    /* MQTT properties */                                                                                    \
+    X(MQTT_PROP_ID, -166, "unknown property", "MQTT 5 §2.2.2.2")                                             \
+    X(MQTT_PROP_PLACE, -167, "property that may not stand in this packet", "MQTT 5 §2.2.2.2")                \
+    X(MQTT_PROP_TWICE, -168, "property that appears twice", "MQTT 5 §2.2.2.2")                               \
+    X(MQTT_PROP_VALUE, -169, "value of a property that is ruled out", "MQTT 5 §2.2.2.2")                     \
+    /* MQTT messages and subscriptions */                                                                    \
+    X(MQTT_QOS, -170, "QoS 3", "MQTT 5 §3.3.1.2")                                                            \
+    X(MQTT_DUP, -171, "DUP set with QoS 0", "MQTT 5 §3.3.1.1")                                               \
+    X(MQTT_TOPIC, -172, "bad topic name in a packet", "MQTT 5 §4.7")                                         \
+    X(MQTT_NO_TOPIC, -173, "empty topic without a known topic alias", "MQTT 5 §3.3.2.1")                     \
+    X(MQTT_ALIAS, -174, "topic alias 0 or over the maximum", "MQTT 5 §3.3.2.3.4")                            \
+    X(MQTT_FILTER, -175, "bad topic filter in a packet", "MQTT 5 §4.7.1")                                    \
+    X(MQTT_EMPTY, -176, "no topic filter, or no reason code", "MQTT 5 §3.8.3")                               \
+    X(MQTT_OPTION, -177, "subscription option with a value that is ruled out", "MQTT 5 §3.8.3.1")            \
+    X(MQTT_NO_LOCAL, -178, "No Local on a shared subscription", "MQTT 5 §3.8.3.1")                           \
+    X(MQTT_ACK, -179, "acknowledges what was not sent", "MQTT 5 §4.3")                                       \
+    X(MQTT_RECEIVE_MAX, -180, "more unacknowledged messages than agreed", "MQTT 5 §4.9")
 
 enum {
     PIXI_OK = 0,   /* done; outputs are set */

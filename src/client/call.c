@@ -1,4 +1,5 @@
 #include "client/call.h"
+#include "client/dialect.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,7 @@ static void free_call(struct pixi_uplink_call *call)
     free(call);
 }
 
-static void end_call(struct pixi_uplink_call *call, const struct pixi_uplink_answer *answer)
+void pixi_uplink_end_call(struct pixi_uplink_call *call, const struct pixi_uplink_answer *answer)
 {
     struct pixi_uplink *c = call->client;
 
@@ -33,11 +34,11 @@ static void end_call(struct pixi_uplink_call *call, const struct pixi_uplink_ans
     free_call(call);
 }
 
-static void fail_call(struct pixi_uplink_call *call, const struct pixi_failure *f)
+void pixi_uplink_fail_call(struct pixi_uplink_call *call, const struct pixi_failure *f)
 {
     struct pixi_uplink_answer answer = {.failure = f};
 
-    end_call(call, &answer);
+    pixi_uplink_end_call(call, &answer);
 }
 
 static void on_due(struct pixi_timer *t)
@@ -49,14 +50,14 @@ static void on_due(struct pixi_timer *t)
     /* where there is no connection, that is why, and more to the point */
     if (call->client->has_failure && call->client->state != PIXI_UPLINK_OPEN)
         f = call->client->failure;
-    fail_call(call, &f);
+    pixi_uplink_fail_call(call, &f);
 }
 
 /* Where the link has no room, this call and those after it wait, so that they go in order. */
 static void send_call(struct pixi_uplink_call *call)
 {
     struct pixi_uplink *c = call->client;
-    int rc = pixi_link_send(&c->link, PIXI_WS_TEXT, call->text.bytes, call->text.len);
+    int rc = c->dialect->send(call);
 
     if (rc == PIXI_OK) {
         call->is_sent = true;
@@ -65,7 +66,7 @@ static void send_call(struct pixi_uplink_call *call)
     } else {
         struct pixi_failure f = pixi_failure_local(rc, call->what);
 
-        fail_call(call, &f);
+        pixi_uplink_fail_call(call, &f);
     }
 }
 
@@ -89,7 +90,7 @@ void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *
     for (call = c->calls; call && c->state == PIXI_UPLINK_WAITING; call = next) {
         next = call->next;
         if (call->is_sent && (call->resend == PIXI_UPLINK_ONCE || !pixi_retry_resends(f)))
-            fail_call(call, f);
+            pixi_uplink_fail_call(call, f);
         else
             call->is_sent = false;
     }
@@ -98,7 +99,7 @@ void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *
 void pixi_uplink_fail_calls(struct pixi_uplink *c, const struct pixi_failure *f)
 {
     while (c->calls)
-        fail_call(c->calls, f);
+        pixi_uplink_fail_call(c->calls, f);
 }
 
 void pixi_uplink_drop_calls(struct pixi_uplink *c)
@@ -111,42 +112,13 @@ void pixi_uplink_drop_calls(struct pixi_uplink *c)
     }
 }
 
-struct pixi_buf *pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m)
-{
-    pixi_buf_reset(&c->frame);
-    pixi_rpc_begin_call(&c->frame, w, pixi_rpc_method_name(m));
-    return &c->frame;
-}
-
-/* The method's name stands in the frame: {"jsonrpc":"2.0","method":"NAME" */
-static void name_call(struct pixi_uplink_call *call)
-{
-    static const char before[] = "{\"jsonrpc\":\"2.0\",\"method\":\"";
-    struct pixi_cur c = pixi_buf_cur(&call->text), name;
-    size_t len = 0;
-
-    if (!pixi_cur_cut(&c, sizeof before - 1, &name))
-        return;
-    while (c.p != c.end && *c.p != '"' && len < sizeof call->what - 1)
-        call->what[len++] = (char)*c.p++;
-}
-
-static int send_notification(struct pixi_uplink *c)
-{
-    return c->state == PIXI_UPLINK_OPEN ? pixi_link_send(&c->link, PIXI_WS_TEXT, c->frame.bytes, c->frame.len)
-                                        : PIXI_E_WS_CLOSED;
-}
-
-int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_uplink_resend resend,
-                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx)
+int pixi_uplink_add_call(struct pixi_uplink *c, const char *what, enum pixi_uplink_resend resend,
+                         uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx)
 {
     struct pixi_uplink_call *call;
 
-    pixi_rpc_end_call(w, on_answer ? ++c->last_id : 0);
     if (c->frame.err)
         return c->frame.err;
-    if (!on_answer)
-        return send_notification(c);
     call = calloc(1, sizeof *call);
     if (!call)
         return PIXI_E_NOMEM;
@@ -157,12 +129,12 @@ int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_up
     call->on_answer = on_answer;
     call->ctx = ctx;
     call->timer.on_due = on_due;
+    call->what = what;
     pixi_buf_put(&call->text, c->frame.bytes, c->frame.len);
     if (call->text.err) {
         free(call);
         return PIXI_E_NOMEM;
     }
-    name_call(call);
     *c->calls_end = call;
     c->calls_end = &call->next;
     c->call_count++;
@@ -171,70 +143,4 @@ int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_up
     if (c->state == PIXI_UPLINK_OPEN && !c->is_full)
         send_call(call);
     return PIXI_OK;
-}
-
-static struct pixi_uplink_call *find_call(struct pixi_uplink *c, struct pixi_cur id)
-{
-    struct pixi_uplink_call *call = c->calls;
-    char text[24];
-
-    for (; call; call = call->next) {
-        int len = snprintf(text, sizeof text, "%llu", (unsigned long long)call->id);
-
-        if (call->is_sent && pixi_cur_equals(id, pixi_cur_init(text, (size_t)len)))
-            return call;
-    }
-    return NULL;
-}
-
-struct error_value {
-    int64_t code;
-    struct pixi_cur message;
-};
-
-/* {code, message}; what else it has is the server's affair. */
-static struct error_value read_error(struct pixi_cur text)
-{
-    struct error_value e = {.message = {NULL, NULL}};
-    struct pixi_json j;
-    struct pixi_json_token name, t;
-
-    pixi_json_init(&j, text.p, pixi_cur_left(&text), PIXI_RPC_DEPTH);
-    pixi_json_next(&j, &name);
-    while (pixi_json_next(&j, &name) == PIXI_OK && name.type == PIXI_JSON_NAME) {
-        uint64_t v = 0;
-
-        if (pixi_json_next(&j, &t) != PIXI_OK)
-            break;
-        if (pixi_json_is(&name, "code") && t.type == PIXI_JSON_NUMBER && *t.text.p == '-') {
-            t.text.p++;
-            if (pixi_json_uint(&t, INT32_MAX, &v) == PIXI_OK)
-                e.code = -(int64_t)v;
-        } else if (pixi_json_is(&name, "message") && t.type == PIXI_JSON_STRING) {
-            e.message = t.text;
-        }
-        pixi_json_skip(&j, &t, NULL);
-    }
-    return e;
-}
-
-void pixi_uplink_answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
-{
-    struct pixi_uplink_call *call = find_call(c, m->id);
-    struct pixi_uplink_answer answer = {.result = m->value};
-    struct pixi_failure f;
-
-    if (!call)
-        return; /* its time was over before the answer came */
-    if (m->kind == PIXI_RPC_ERROR) {
-        struct error_value e = read_error(m->value);
-        size_t len = pixi_cur_left(&e.message);
-        uint8_t *text = (uint8_t *)(uintptr_t)e.message.p; /* in the link's buffer, which may be changed */
-
-        if (len && pixi_json_decode(e.message, text, &len) == PIXI_OK)
-            e.message.end = e.message.p + len;
-        f = pixi_failure_call(pixi_rpc_err(e.code), call->what, e.message);
-        answer.failure = &f;
-    }
-    end_call(call, &answer);
 }

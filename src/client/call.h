@@ -4,6 +4,12 @@
 
 #include "client/uplink.h"
 
+/* How a call is sent. */
+enum pixi_uplink_resend {
+    PIXI_UPLINK_ONCE, /* fails when the connection ends before the answer */
+    PIXI_UPLINK_RESEND, /* sent again after reconnecting: only for what the server does once, however often it hears it */
+};
+
 struct pixi_uplink_call {
     struct pixi_uplink_call *next;
     struct pixi_uplink *client;
@@ -14,8 +20,16 @@ struct pixi_uplink_call {
     struct pixi_timer timer;
     pixi_uplink_on_answer *on_answer;
     void *ctx;
-    char what[24]; /* the method, for messages */
+    const char *what; /* the method, for messages. Static */
 };
+
+/* What c->frame holds is a call with the id c->last_id: sends it, or keeps it until there is a connection.
+ * As pixi_uplink_publish. */
+int pixi_uplink_add_call(struct pixi_uplink *c, const char *what, enum pixi_uplink_resend resend,
+                         uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
+/* It was answered: on_answer, and it is gone. */
+void pixi_uplink_end_call(struct pixi_uplink_call *call, const struct pixi_uplink_answer *answer);
+void pixi_uplink_fail_call(struct pixi_uplink_call *call, const struct pixi_failure *f);
 
 /* Sends what waits. */
 void pixi_uplink_flush_calls(struct pixi_uplink *c);
@@ -25,7 +39,5 @@ void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *
 void pixi_uplink_fail_calls(struct pixi_uplink *c, const struct pixi_failure *f);
 /* Releases every call without a word. */
 void pixi_uplink_drop_calls(struct pixi_uplink *c);
-/* A response came. */
-void pixi_uplink_answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m);
 
 #endif

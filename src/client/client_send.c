@@ -51,17 +51,6 @@ static void hand_over(struct pixi_client *c, struct pixi_client_op *op)
         pixi_client_free_op(op);
 }
 
-static void take_reply(struct pixi_client_op *op, struct pixi_cur result)
-{
-    struct pixi_rpc_params p;
-
-    if (pixi_rpc_result_read(result, &p) != PIXI_OK)
-        pixi_client_say(&op->error, PIXI_RC_PROTOCOL, PIXI_E_RPC_PARAMS, "protocol",
-                        "tell the server's maintainer", "the server's answer is no reply: %s", p.detail);
-    else if (!(op->reply = pixi_message_new(&p)))
-        pixi_client_no_memory(&op->error);
-}
-
 static void on_answer(struct pixi_uplink *u, void *ctx, const struct pixi_uplink_answer *a)
 {
     struct pixi_client *c = u->ctx;
@@ -71,8 +60,8 @@ static void on_answer(struct pixi_uplink *u, void *ctx, const struct pixi_uplink
     pixi_client_ok(&op->error);
     if (a->failure)
         fill_failure(c, op, a->failure);
-    else if (op->is_request)
-        take_reply(op, a->result);
+    else if (op->is_request && !(op->reply = pixi_message_new(a->p)))
+        pixi_client_no_memory(&op->error);
     op->is_done = true;
     if (!op->is_waited)
         hand_over(c, op);
@@ -82,7 +71,6 @@ static void on_answer(struct pixi_uplink *u, void *ctx, const struct pixi_uplink
 
 /* A send or a request as it was asked for. Borrowed. */
 struct order {
-    enum pixi_rpc_method method;
     const char *topic;
     struct pixi_cur payload;
     bool is_json;
@@ -138,69 +126,69 @@ static int check_state(const struct pixi_client *c, struct pixi_error *e)
     return PIXI_RC_CLOSED;
 }
 
-static void put_key(struct pixi_json_out *w, const struct pixi_client *c, uint64_t seq)
+/* All below the first that is not answered are answered. */
+static uint64_t lowest_seq(const struct pixi_client *c, uint64_t seq)
 {
-    const struct pixi_client_op *first = c->ops; /* all below the first that is not answered are answered */
+    const struct pixi_client_op *first = c->ops;
 
     while (first && first->is_request)
         first = first->next;
-    pixi_json_name(w, "key");
-    pixi_json_open_object(w);
-    pixi_json_name(w, "producer");
-    pixi_json_text(w, c->producer);
-    pixi_json_name(w, "seq");
-    pixi_json_number(w, seq);
-    pixi_json_name(w, "low");
-    pixi_json_number(w, first ? first->seq : seq);
-    pixi_json_close_object(w);
+    return first ? first->seq : seq;
 }
 
-static void put_options(struct pixi_json_out *w, const struct pixi_send_options *o)
+static void put_header(struct pixi_buf *b, const char *text, size_t len)
 {
-    if (o->header_count) {
-        pixi_json_name(w, "headers");
-        pixi_json_open_array(w);
-        for (size_t i = 0; i < o->header_count; i++) {
-            pixi_json_open_array(w);
-            pixi_json_string(w, pixi_cur_init(o->headers[i].name, o->headers[i].name_len));
-            pixi_json_string(w, pixi_cur_init(o->headers[i].value, o->headers[i].value_len));
-            pixi_json_close_array(w);
-        }
-        pixi_json_close_array(w);
+    uint8_t head[2] = {(uint8_t)(len >> 8), (uint8_t)len};
+
+    pixi_buf_put(b, head, sizeof head);
+    pixi_buf_put(b, text, len);
+}
+
+static void put_headers(struct pixi_buf *b, const struct pixi_send_options *o)
+{
+    for (size_t i = 0; i < o->header_count; i++) {
+        put_header(b, o->headers[i].name, o->headers[i].name_len);
+        put_header(b, o->headers[i].value, o->headers[i].value_len);
     }
-    if (o->flags & PIXI_SEND_RETAIN) {
-        pixi_json_name(w, "retain");
-        pixi_json_bool(w, true);
-    }
-    if (o->expiry_s) {
-        pixi_json_name(w, "expiry_s");
-        pixi_json_number(w, o->expiry_s);
-    }
+}
+
+static int publish(struct pixi_client *c, const struct order *r, struct pixi_client_op *op)
+{
+    struct pixi_buf headers = pixi_buf_init(HEADERS_MAX * 2 * (UINT16_MAX + 2));
+    struct pixi_uplink_out m = {.topic = r->topic, .payload = r->payload, .is_json = r->is_json};
+    int rc;
+
+    op->seq = c->seq + 1;
+    put_headers(&headers, r->o);
+    m.headers = pixi_buf_cur(&headers);
+    m.is_retained = r->o->flags & PIXI_SEND_RETAIN;
+    m.has_expiry = r->o->expiry_s;
+    m.expiry_s = r->o->expiry_s;
+    m.producer = c->producer;
+    m.seq = op->seq;
+    m.low = lowest_seq(c, op->seq);
+    rc = headers.err ? headers.err : pixi_uplink_publish(&c->uplink, &m, r->timeout_ms, on_answer, op);
+    pixi_buf_clear(&headers);
+    return rc;
+}
+
+static int request(struct pixi_client *c, const struct order *r, struct pixi_client_op *op,
+                   uint64_t timeout_ms)
+{
+    struct pixi_uplink_out m = {
+        .topic = r->topic, .payload = r->payload, .is_json = r->is_json, .responder_ms = r->timeout_ms};
+
+    return pixi_uplink_request(&c->uplink, &m, timeout_ms, on_answer, op);
 }
 
 /* Hands it to the engine. With the lock. */
 static int submit(struct pixi_client *c, const struct order *r, struct pixi_client_op *op,
                   struct pixi_error *e)
 {
-    enum pixi_uplink_resend resend = op->is_request ? PIXI_UPLINK_ONCE : PIXI_UPLINK_RESEND;
-    uint64_t timeout_ms = r->timeout_ms;
-    struct pixi_json_out w;
-    int rc;
+    /* of a request ours is for a server that does not answer at all */
+    uint64_t timeout_ms = r->timeout_ms + (op->is_request ? c->settings.timeouts.connect_ms : 0);
+    int rc = op->is_request ? request(c, r, op, timeout_ms) : publish(c, r, op);
 
-    pixi_uplink_begin(&c->uplink, &w, r->method);
-    pixi_json_name(&w, "topic");
-    pixi_json_text(&w, r->topic);
-    pixi_rpc_put_payload(&w, r->payload, r->is_json);
-    if (op->is_request) {
-        pixi_json_name(&w, "timeout_ms");
-        pixi_json_number(&w, timeout_ms);
-        timeout_ms += c->settings.timeouts.connect_ms; /* ours is for a server that does not answer at all */
-    } else {
-        op->seq = c->seq + 1;
-        put_options(&w, r->o);
-        put_key(&w, c, op->seq);
-    }
-    rc = pixi_uplink_end(&c->uplink, &w, resend, timeout_ms, on_answer, op);
     if (rc != PIXI_OK)
         return rc == PIXI_E_LIMIT ? too_large(c, e, c->uplink.frame.len) : pixi_client_no_memory(e);
     op->until_ms = timeout_ms == UINT64_MAX ? UINT64_MAX : c->loop.now_ms + timeout_ms;
@@ -291,8 +279,7 @@ int pixi_client_send_message(struct pixi_client *c, const char *topic, const voi
     bool is_queued = with->flags & (PIXI_SEND_QUEUE | PIXI_SEND_NOWAIT);
     int timeout_ms = with->timeout_ms ? with->timeout_ms : (int)c->settings.timeouts.request_ms;
     uint64_t until_ms = pixi_client_until(c, timeout_ms, UINT64_MAX);
-    struct order r = {.method = PIXI_RPC_PUBLISH,
-                      .topic = topic,
+    struct order r = {.topic = topic,
                       .payload = pixi_cur_init(payload, payload_len),
                       .o = with,
                       .timeout_ms = is_queued || timeout_ms < 0 ? UINT64_MAX : (uint64_t)timeout_ms};
@@ -361,8 +348,7 @@ static int ask(struct pixi_client *c, struct order *r, const struct pixi_client_
 static struct order request_order(const struct pixi_client *c, const char *topic, const void *payload,
                                   size_t payload_len, int timeout_ms)
 {
-    return (struct order){.method = PIXI_RPC_REQUEST,
-                          .topic = topic,
+    return (struct order){.topic = topic,
                           .payload = pixi_cur_init(payload, payload_len),
                           .timeout_ms =
                               timeout_ms < 0 ? c->settings.timeouts.request_ms : (uint64_t)timeout_ms};
@@ -407,9 +393,10 @@ static int check_reply(const struct pixi_client *c, const struct pixi_message *m
     return PIXI_RC_OK;
 }
 
-static int end_reply(struct pixi_client *c, struct pixi_json_out *w, struct pixi_error *e)
+static int reply_with(struct pixi_client *c, const struct pixi_message *to, struct pixi_cur payload,
+                      const char *error, struct pixi_error *e)
 {
-    int rc = pixi_uplink_end(&c->uplink, w, PIXI_UPLINK_ONCE, 0, NULL, NULL);
+    int rc = pixi_uplink_reply(&c->uplink, to->request, payload, error);
 
     pixi_client_kick(c);
     switch (rc) {
@@ -421,46 +408,33 @@ static int end_reply(struct pixi_client *c, struct pixi_json_out *w, struct pixi
     }
 }
 
-int pixi_client_reply(struct pixi_client *c, const struct pixi_message *request, const void *payload,
+int pixi_client_reply(struct pixi_client *c, const struct pixi_message *to, const void *payload,
                       size_t payload_len, struct pixi_error *e)
 {
-    struct pixi_cur bytes = pixi_cur_init(payload, payload_len);
-    bool is_json = pixi_rpc_is_json(bytes);
-    struct pixi_json_out w;
     int rc;
 
     pixi_client_enter(c);
-    rc = check_reply(c, request, e);
+    rc = check_reply(c, to, e);
     if (rc == PIXI_RC_OK && payload_len > c->settings.limits.message_bytes)
         rc = too_large(c, e, payload_len);
-    if (rc == PIXI_RC_OK) {
-        pixi_uplink_begin(&c->uplink, &w, PIXI_RPC_REPLY);
-        pixi_rpc_put_hex(&w, "request", request->request);
-        pixi_rpc_put_payload(&w, bytes, is_json);
-        rc = end_reply(c, &w, e);
-    }
+    if (rc == PIXI_RC_OK)
+        rc = reply_with(c, to, pixi_cur_init(payload, payload_len), NULL, e);
     pixi_client_leave(c);
     return rc;
 }
 
-int pixi_client_reply_error(struct pixi_client *c, const struct pixi_message *request, const char *text,
+int pixi_client_reply_error(struct pixi_client *c, const struct pixi_message *to, const char *text,
                             struct pixi_error *e)
 {
-    struct pixi_json_out w;
     int rc;
 
     pixi_client_enter(c);
-    rc = check_reply(c, request, e);
+    rc = check_reply(c, to, e);
     if (rc == PIXI_RC_OK && !pixi_utf8_is_valid((const uint8_t *)text, strlen(text)))
         rc = pixi_client_say(e, PIXI_RC_USAGE, PIXI_E_UTF8, "request", "write it in UTF-8",
                              "the text is not UTF-8");
-    if (rc == PIXI_RC_OK) {
-        pixi_uplink_begin(&c->uplink, &w, PIXI_RPC_REPLY);
-        pixi_rpc_put_hex(&w, "request", request->request);
-        pixi_json_name(&w, "error");
-        pixi_rpc_put_error_value(&w, PIXI_E_RPC_ERROR, text, 0);
-        rc = end_reply(c, &w, e);
-    }
+    if (rc == PIXI_RC_OK)
+        rc = reply_with(c, to, (struct pixi_cur){0}, text, e);
     pixi_client_leave(c);
     return rc;
 }

@@ -426,6 +426,16 @@ struct pixi_failure pixi_failure_call(int err, const char *what, struct pixi_cur
     return f;
 }
 
+struct pixi_failure pixi_failure_no_answer(const char *what, const char *detail)
+{
+    struct pixi_failure f = {
+        .err = PIXI_E_RPC_PARAMS, .exit_code = PIXI_EXIT_PROTOCOL, .layer = "protocol", .is_final = true};
+
+    say(f.cause, "%s: the server's answer is no answer: %s", what, detail);
+    say(f.fix, "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks");
+    return f;
+}
+
 struct pixi_failure pixi_failure_local(int err, const char *what)
 {
     struct pixi_failure f = {

@@ -45,6 +45,9 @@ struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const str
 /* pixi_failure_call -- a call was answered with an error, or not at all. detail: the server's words, may be empty. */
 struct pixi_failure pixi_failure_call(int err, const char *what, struct pixi_cur detail);
 
+/* pixi_failure_no_answer -- what the server answered to a call is no answer. */
+struct pixi_failure pixi_failure_no_answer(const char *what, const char *detail);
+
 /* pixi_failure_local -- something on this machine. */
 struct pixi_failure pixi_failure_local(int err, const char *what);
 

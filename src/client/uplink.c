@@ -1,5 +1,6 @@
 #include "client/uplink.h"
 #include "client/call.h"
+#include "client/dialect.h"
 #include "client/reach.h"
 
 #include <stdio.h>
@@ -23,32 +24,7 @@ static struct pixi_failure_at failure_at(const struct pixi_uplink *c)
 
 /* --- subscriptions -------------------------------------------------------------------------------------------- */
 
-/* Keeps the highest offset of each epoch, the one heard last in front. */
-static void remember(struct pixi_uplink_sub *s, struct pixi_rpc_position p)
-{
-    size_t i = 0;
-
-    while (i < s->position_count && s->positions[i].epoch != p.epoch)
-        i++;
-    if (i < s->position_count && s->positions[i].offset > p.offset)
-        p.offset = s->positions[i].offset;
-    if (i == PIXI_UPLINK_POSITIONS)
-        i--;
-    else if (i == s->position_count)
-        s->position_count++;
-    memmove(s->positions + 1, s->positions, i * sizeof s->positions[0]);
-    s->positions[0] = p;
-}
-
-static bool is_seen(const struct pixi_uplink_sub *s, struct pixi_rpc_position p)
-{
-    for (size_t i = 0; i < s->position_count; i++)
-        if (s->positions[i].epoch == p.epoch)
-            return p.offset <= s->positions[i].offset;
-    return false;
-}
-
-static struct pixi_uplink_sub *find_sub(struct pixi_uplink *c, struct pixi_cur filter)
+struct pixi_uplink_sub *pixi_uplink_sub_of(struct pixi_uplink *c, struct pixi_cur filter)
 {
     struct pixi_uplink_sub *s = c->subs;
 
@@ -57,7 +33,7 @@ static struct pixi_uplink_sub *find_sub(struct pixi_uplink *c, struct pixi_cur f
     return s;
 }
 
-static void drop_sub(struct pixi_uplink *c, struct pixi_uplink_sub *sub, const struct pixi_failure *f)
+void pixi_uplink_drop_sub(struct pixi_uplink *c, struct pixi_uplink_sub *sub, const struct pixi_failure *f)
 {
     struct pixi_uplink_sub **p = &c->subs;
 
@@ -70,70 +46,11 @@ static void drop_sub(struct pixi_uplink *c, struct pixi_uplink_sub *sub, const s
     c->ended_subs = sub;
 }
 
-/* Of a subscription: by its answer, or because the server objects to what was sent last. */
-static bool is_refusal(const struct pixi_uplink *c, const struct pixi_failure *f)
+bool pixi_uplink_is_refusal(const struct pixi_uplink *c, const struct pixi_failure *f)
 {
     if (c->state == PIXI_UPLINK_OPEN)
         return f->err != PIXI_E_WS_CLOSED;
     return c->state == PIXI_UPLINK_WAITING && !pixi_retry_resends(f);
-}
-
-static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *answer)
-{
-    struct pixi_uplink_sub *s = find_sub(c, pixi_cur_str(ctx)); /* it may have been dropped meanwhile */
-    struct pixi_rpc_params p;
-    bool is_again;
-
-    if (!s || answer->failure) {
-        if (s && is_refusal(c, answer->failure))
-            drop_sub(c, s, answer->failure);
-        return; /* else the connection ended: it subscribes again on the next */
-    }
-    if (pixi_rpc_result_read(answer->result, &p) != PIXI_OK)
-        return;
-    is_again = s->was_subscribed;
-    s->was_subscribed = true;
-    s->pending = p.position;
-    s->is_synced = p.recovered || !s->wants_retained;
-    s->is_behind = false;
-    s->has_gap |= is_again && !p.recovered;
-    if (!p.recovered)
-        s->position_count = 0;
-    if (s->is_synced)
-        remember(s, s->pending);
-    if (c->handlers->on_subscribed)
-        c->handlers->on_subscribed(c, s, is_again, p.recovered);
-}
-
-static void put_since(struct pixi_json_out *w, const struct pixi_uplink_sub *s)
-{
-    if (!s->position_count || *s->filter == '$') /* neither `$share` nor `$` topics take one */
-        return;
-    pixi_json_name(w, "since");
-    pixi_json_open_array(w);
-    for (size_t i = 0; i < s->position_count; i++) {
-        pixi_json_open_object(w);
-        pixi_rpc_put_position(w, s->positions[i]);
-        pixi_json_close_object(w);
-    }
-    pixi_json_close_array(w);
-}
-
-static void send_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
-{
-    struct pixi_json_out w;
-
-    pixi_uplink_begin(c, &w, PIXI_RPC_SUBSCRIBE);
-    pixi_json_name(&w, "filter");
-    pixi_json_text(&w, s->filter);
-    put_since(&w, s);
-    if (!s->wants_retained) {
-        pixi_json_name(&w, "retained");
-        pixi_json_bool(&w, false);
-    }
-    /* a failure to queue it shows as a link without room, which ends it and comes back here */
-    pixi_uplink_end(c, &w, PIXI_UPLINK_ONCE, c->settings->timeouts.request_ms, on_subscribe_answer,
-                    s->filter);
 }
 
 int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained)
@@ -145,31 +62,24 @@ int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_
         return PIXI_E_NOMEM;
     }
     s->client = c;
+    s->number = ++c->last_sub;
     s->wants_retained = wants_retained;
     while (*end)
         end = &(*end)->next;
     *end = s;
     if (c->state == PIXI_UPLINK_OPEN)
-        send_subscribe(c, s);
+        c->dialect->subscribe(c, s);
     return PIXI_OK;
 }
 
 const struct pixi_uplink_sub *pixi_uplink_find(const struct pixi_uplink *c, const char *filter)
 {
-    return find_sub((struct pixi_uplink *)(uintptr_t)c, pixi_cur_str(filter));
-}
-
-static void ignore_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *answer)
-{
-    (void)c;
-    (void)ctx;
-    (void)answer;
+    return pixi_uplink_sub_of((struct pixi_uplink *)(uintptr_t)c, pixi_cur_str(filter));
 }
 
 int pixi_uplink_unsubscribe(struct pixi_uplink *c, const char *filter)
 {
-    struct pixi_uplink_sub *s = find_sub(c, pixi_cur_str(filter)), **p = &c->subs;
-    struct pixi_json_out w;
+    struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, pixi_cur_str(filter)), **p = &c->subs;
 
     if (!s)
         return PIXI_E_FILTER;
@@ -178,111 +88,32 @@ int pixi_uplink_unsubscribe(struct pixi_uplink *c, const char *filter)
     *p = s->next;
     s->next = c->ended_subs;
     c->ended_subs = s;
-    if (c->state != PIXI_UPLINK_OPEN)
-        return PIXI_OK;
-    pixi_uplink_begin(c, &w, PIXI_RPC_UNSUBSCRIBE);
-    pixi_json_name(&w, "filter");
-    pixi_json_text(&w, s->filter);
-    return pixi_uplink_end(c, &w, PIXI_UPLINK_ONCE, c->settings->timeouts.request_ms, ignore_answer, NULL);
+    return c->state == PIXI_UPLINK_OPEN ? c->dialect->unsubscribe(c, s) : PIXI_OK;
 }
 
 void pixi_uplink_catch_up(struct pixi_uplink *c)
 {
     c->has_no_room = false;
-    for (struct pixi_uplink_sub *s = c->subs; s && c->state == PIXI_UPLINK_OPEN; s = s->next)
-        if (s->is_behind)
-            send_subscribe(c, s);
+    c->dialect->catch_up(c);
 }
 
-/* --- what the server says ------------------------------------------------------------------------------------- */
+/* --- calls ---------------------------------------------------------------------------------------------------- */
 
-static void take_message(struct pixi_uplink *c, struct pixi_rpc_params *p)
+int pixi_uplink_publish(struct pixi_uplink *c, const struct pixi_uplink_out *m, uint64_t timeout_ms,
+                        pixi_uplink_on_answer *on_answer, void *ctx)
 {
-    struct pixi_uplink_sub *s = find_sub(c, p->filter);
-    struct pixi_uplink_message m = {.sub = s, .p = *p};
-
-    if (s && (s->is_behind || c->has_no_room)) {
-        /* not remembered: what has a position comes again after it */
-        s->is_behind = true;
-        s->has_gap |= !p->position.offset;
-        return;
-    }
-    if (s && p->position.offset && !p->retained) {
-        if (is_seen(s, p->position))
-            return; /* said twice */
-        if (s->is_synced)
-            remember(s, p->position);
-        else
-            s->pending = p->position;
-    }
-    if (s) {
-        m.is_after_gap = s->has_gap;
-        s->has_gap = false;
-    }
-    if (c->handlers->on_message)
-        c->handlers->on_message(c, &m);
+    return c->dialect->publish(c, m, timeout_ms, on_answer, ctx);
 }
 
-static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
+int pixi_uplink_request(struct pixi_uplink *c, const struct pixi_uplink_out *m, uint64_t timeout_ms,
+                        pixi_uplink_on_answer *on_answer, void *ctx)
 {
-    struct pixi_uplink_sub *s = find_sub(c, p->filter);
-
-    if (!s || s->is_synced || s->is_behind)
-        return;
-    s->is_synced = true;
-    remember(s, s->pending);
+    return c->dialect->request(c, m, timeout_ms, on_answer, ctx);
 }
 
-static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
+int pixi_uplink_reply(struct pixi_uplink *c, uint64_t request, struct pixi_cur payload, const char *error)
 {
-    struct pixi_rpc_params p;
-    enum pixi_rpc_method method;
-
-    /* what is unknown or malformed comes from a newer server, or a broken one: verify's business, not ours */
-    if (pixi_rpc_method(m->method, &method) != PIXI_OK || pixi_rpc_result_read(m->params, &p) != PIXI_OK)
-        return;
-    if (!(p.seen & PIXI_RPC_HAS_RETAINED))
-        p.retained = false;
-    switch (method) {
-    case PIXI_RPC_MESSAGE: take_message(c, &p); break;
-    case PIXI_RPC_SYNCED: take_synced(c, &p); break;
-    case PIXI_RPC_GOING_AWAY: pixi_retry_going_away(&c->policy, p.reconnect_ms); break;
-    case PIXI_RPC_UNSUBSCRIBED: {
-        struct pixi_uplink_sub *s = find_sub(c, p.filter);
-        struct pixi_failure f =
-            pixi_failure_call(PIXI_E_FORBIDDEN, "the subscription was ended", pixi_cur_init(NULL, 0));
-
-        if (s)
-            drop_sub(c, s, &f);
-        break;
-    }
-    default: break;
-    }
-}
-
-static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
-{
-    struct pixi_uplink *c = OF(link, k);
-    struct pixi_rpc_reader r;
-    struct pixi_rpc_msg m;
-    int rc;
-
-    if (type != PIXI_WS_TEXT) {
-        pixi_link_fail(k, PIXI_E_WS_TYPE);
-        return;
-    }
-    if ((rc = pixi_rpc_open(&r, bytes, len)) != PIXI_OK) {
-        pixi_link_fail(k, rc);
-        return;
-    }
-    while (c->link.state == PIXI_LINK_OPEN && (rc = pixi_rpc_next(&r, &m)) != PIXI_MORE) {
-        if (rc != PIXI_OK)
-            pixi_link_fail(k, rc);
-        else if (m.kind == PIXI_RPC_NOTIFICATION)
-            take_notification(c, &m);
-        else if (m.kind != PIXI_RPC_CALL)
-            pixi_uplink_answer_call(c, &m);
-    }
+    return c->dialect->reply(c, request, payload, error);
 }
 
 /* --- the connection ------------------------------------------------------------------------------------------- */
@@ -310,6 +141,7 @@ static void lost(struct pixi_uplink *c)
     struct pixi_failure f = c->failure;
     uint64_t in_ms;
 
+    c->dialect->lost(c);
     c->has_failure = true;
     if (c->state == PIXI_UPLINK_CLOSING ||
         !pixi_retry_lost(&c->policy, &f, c->loop->now_ms, chance(c), &in_ms)) {
@@ -333,24 +165,38 @@ static void on_retry(struct pixi_timer *t)
 static void on_open(struct pixi_link *k, struct pixi_cur protocol)
 {
     struct pixi_uplink *c = OF(link, k);
+
+    if (protocol.p)
+        c->dialect->opened(c);
+    else
+        pixi_link_drop(k, PIXI_E_WS_PROTOCOL); /* without it, nothing says what this server speaks */
+}
+
+void pixi_uplink_ready(struct pixi_uplink *c)
+{
     struct pixi_uplink_sub *s, *next;
 
-    if (!protocol.p) {
-        /* without it, nothing says that this server speaks JSON-RPC */
-        pixi_link_drop(k, PIXI_E_WS_PROTOCOL);
-        return;
-    }
     c->state = PIXI_UPLINK_OPEN;
     pixi_retry_opened(&c->policy, c->loop->now_ms);
     c->has_failure = false;
     c->is_full = false;
     for (s = c->subs; s; s = next) {
         next = s->next;
-        send_subscribe(c, s);
+        c->dialect->subscribe(c, s);
     }
     pixi_uplink_flush_calls(c);
     if (c->handlers->on_connect)
         c->handlers->on_connect(c);
+}
+
+static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
+{
+    struct pixi_uplink *c = OF(link, k);
+
+    if (type == c->dialect->type)
+        c->dialect->message(c, bytes, len);
+    else
+        pixi_link_fail(k, PIXI_E_WS_TYPE);
 }
 
 static void on_refused(struct pixi_link *k, const struct pixi_http_head *head, struct pixi_cur body)
@@ -388,7 +234,7 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
 
 static void say_hello(struct pixi_uplink *c)
 {
-    pixi_reach_hello(&c->link, c->settings, c->policy.server, "pixi.v1", &c->authorization);
+    pixi_reach_hello(&c->link, c->settings, c->policy.server, c->dialect->protocol, &c->authorization);
 }
 
 static void on_secured(struct pixi_link *k)
@@ -447,15 +293,29 @@ static void take_limits(struct pixi_uplink *c)
     c->frame = pixi_buf_init(s->limits.message_bytes + FRAME_SPARE);
 }
 
+static const struct pixi_dialect *dialect_of(const struct pixi_settings *s)
+{
+    static const struct pixi_dialect *const dialects[] = {[PIXI_SETTINGS_PIXI_V1] = &pixi_dialect_pixi};
+
+    return dialects[s->dialect];
+}
+
 void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct pixi_settings *s,
                       const struct pixi_uplink_handlers *h, void *ctx, unsigned flags)
 {
     *c = (struct pixi_uplink){.loop = l, .settings = s, .handlers = h, .ctx = ctx, .flags = flags};
     take_limits(c);
+    c->dialect = dialect_of(s);
     c->authorization = pixi_buf_init(PIXI_SETTINGS_KEY_MAX + 16);
     c->retry.on_due = on_retry;
     c->calls_end = &c->calls;
     pixi_link_init(&c->link, l, PIXI_CLIENT, &link_handlers, &c->limits);
+}
+
+static int no_memory(int rc, struct pixi_failure *f)
+{
+    *f = pixi_failure_local(rc, "connect");
+    return rc;
 }
 
 int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
@@ -472,9 +332,15 @@ int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
         rc = pixi_reach_trust(c->settings, NULL, &c->tls, f);
     if (rc != PIXI_OK)
         return rc;
-    pixi_reach_authorize(c->settings, &c->authorization);
+    c->dialect->clear(c);
+    c->dialect = dialect_of(c->settings);
+    if ((rc = c->dialect->start(c)) != PIXI_OK)
+        return no_memory(rc, f);
+    pixi_buf_reset(&c->authorization);
+    if (c->dialect->has_key_in_head)
+        pixi_reach_authorize(c->settings, &c->authorization);
     if (c->authorization.err)
-        return c->authorization.err;
+        return no_memory(c->authorization.err, f);
     pixi_loop_set_timer(c->loop, &c->retry, 0); /* so that no callback comes from inside this call */
     c->state = PIXI_UPLINK_WAITING;
     return PIXI_OK;
@@ -491,6 +357,8 @@ void pixi_uplink_close_with(struct pixi_uplink *c, uint16_t code, const char *re
     enum pixi_uplink_state was = c->state;
 
     c->state = PIXI_UPLINK_CLOSING;
+    if (was == PIXI_UPLINK_OPEN)
+        c->dialect->goodbye(c);
     if (was == PIXI_UPLINK_OPEN || was == PIXI_UPLINK_OPENING) {
         pixi_link_close(&c->link, code, reason);
     } else if (was != PIXI_UPLINK_CLOSING && was != PIXI_UPLINK_IDLE) {
@@ -533,6 +401,7 @@ void pixi_uplink_clear(struct pixi_uplink *c)
     pixi_link_drop(&c->link, PIXI_E_WS_CLOSED);
     while (c->link.last.is_queued || c->link.tcp.flush.is_queued)
         pixi_loop_turn(c->loop, 0);
+    c->dialect->clear(c);
     pixi_uplink_drop_calls(c);
     free_subs(&c->subs);
     free_subs(&c->ended_subs);

@@ -10,6 +10,7 @@
 
 struct pixi_uplink;
 struct pixi_uplink_sub;
+struct pixi_dialect;
 
 /* A message as it came. Borrowed for the callback. */
 struct pixi_uplink_message {
@@ -21,7 +22,8 @@ struct pixi_uplink_message {
 /* How a call ended. Borrowed for the callback. */
 struct pixi_uplink_answer {
     const struct pixi_failure *failure; /* NULL: it went well */
-    struct pixi_cur result;             /* JSON as written; may be changed in place (pixi_rpc_result_read) */
+    const struct pixi_rpc_params
+        *p; /* then: the position of a publish, if it has one; payload and headers of a reply */
 };
 
 typedef void pixi_uplink_on_answer(struct pixi_uplink *, void *ctx, const struct pixi_uplink_answer *);
@@ -47,7 +49,8 @@ enum { PIXI_UPLINK_POSITIONS = 4 };
 
 struct pixi_uplink_sub {
     struct pixi_uplink_sub *next;
-    char *filter; /* owned */
+    char *filter;    /* owned */
+    uint32_t number; /* its own, from 1 */
     struct pixi_rpc_position
         positions[PIXI_UPLINK_POSITIONS]; /* the highest offset of each epoch, newest first */
     size_t position_count;
@@ -72,6 +75,7 @@ struct pixi_uplink {
     const struct pixi_settings *settings;        /* borrowed */
     const struct pixi_uplink_handlers *handlers; /* borrowed */
     void *ctx;                                   /* the user's */
+    const struct pixi_dialect *dialect;          /* as the settings say, from the next start on */
     unsigned flags;                              /* PIXI_RETRY_*: count from the next start on */
     struct pixi_retry policy; /* of connecting again, and to which of settings->endpoints */
     enum pixi_uplink_state state;
@@ -86,6 +90,7 @@ struct pixi_uplink {
     struct pixi_uplink_call *calls, **calls_end; /* in order of their sending */
     size_t call_count;
     uint64_t last_id;
+    uint32_t last_sub;
     bool has_failure;
     bool has_no_room;            /* set by the owner: hand on no messages until pixi_uplink_catch_up */
     bool is_full;                /* the link had no room for a call: those that follow wait as well */
@@ -101,7 +106,7 @@ void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct p
 void pixi_uplink_clear(struct pixi_uplink *c);
 
 /* pixi_uplink_start -- connect. on_connect or on_end follows.
- *   PIXI_OK | PIXI_E_SETTINGS (f says why: a key over ws:// to another machine) */
+ *   PIXI_OK | PIXI_E_SETTINGS (a key over ws:// to another machine) | PIXI_E_NOMEM; f says why */
 int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f);
 
 /* pixi_uplink_subscribe -- from now on and on every connection. filter is copied.   PIXI_OK | PIXI_E_NOMEM */
@@ -118,22 +123,33 @@ void pixi_uplink_catch_up(struct pixi_uplink *c);
 
 #define PIXI_UPLINK_FOREVER UINT64_MAX /* ms: a call that has no time-out */
 
-/* A call: begin, write parameters with w (base/json.h), end. */
-struct pixi_buf *pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m);
-
-/* How a call is sent. */
-enum pixi_uplink_resend {
-    PIXI_UPLINK_ONCE, /* fails when the connection ends before the answer */
-    PIXI_UPLINK_RESEND, /* sent again after reconnecting: only for what the server does once, however often it hears it */
+/* A message to be said. Borrowed for the call. */
+struct pixi_uplink_out {
+    const char *topic;
+    struct pixi_cur payload;
+    bool is_json;            /* pixi_rpc_is_json(payload) */
+    struct pixi_cur headers; /* neutral form: proto/rpc/params.h */
+    bool is_retained, has_expiry;
+    uint64_t expiry_s;
+    const char *producer; /* of a publish: UUID, and which one this is; all below low are answered */
+    uint64_t seq, low;
+    uint64_t responder_ms; /* of a request: how long the responder has */
 };
 
-/* pixi_uplink_end -- send it, or keep it until there is a connection.
+/* pixi_uplink_publish -- publish it, now or when there is a connection, and again after reconnecting until it is answered.
  *   timeout_ms PIXI_UPLINK_FOREVER: until it is answered or the end
- *   on_answer  comes exactly once, never from inside this call, unless it returns an error. NULL: sent as a
- *              notification
- *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT (the message is too large) */
-int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_uplink_resend resend,
-                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
+ *   on_answer  comes exactly once, never from inside this call, unless it returns an error
+ *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT (the message is too large). c->frame.len: bytes of the call */
+int pixi_uplink_publish(struct pixi_uplink *c, const struct pixi_uplink_out *m, uint64_t timeout_ms,
+                        pixi_uplink_on_answer *on_answer, void *ctx);
+
+/* pixi_uplink_request -- ask one responder. Fails when the connection ends before the answer. Else as pixi_uplink_publish. */
+int pixi_uplink_request(struct pixi_uplink *c, const struct pixi_uplink_out *m, uint64_t timeout_ms,
+                        pixi_uplink_on_answer *on_answer, void *ctx);
+
+/* pixi_uplink_reply -- answer a message that has PIXI_RPC_HAS_REQUEST; with error (NULL: none) in place of payload.
+ *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT | PIXI_E_QUEUE | PIXI_E_WS_CLOSED (there is no connection) */
+int pixi_uplink_reply(struct pixi_uplink *c, uint64_t request, struct pixi_cur payload, const char *error);
 
 /* pixi_uplink_close -- closing handshake with 1000; on_end follows.
  * pixi_uplink_close_with -- with another code, and a reason (NULL: none). */
