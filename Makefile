@@ -90,6 +90,10 @@ endef
 # geom-image alone needs the library of YAML.
 $(B)/%/bin/geom-image: LDLIBS += -lfyaml
 $(B)/san/test/src/image/%: LDLIBS += -lfyaml
+# The server alone keeps messages in SQLite, and the tests of what does that.
+$(B)/%/bin/pixi-ws-server: LDLIBS += -lsqlite3
+SQLITE_TESTS := src/sqlite/% src/store/% src/outbox/% src/hub/model_test
+$(foreach f,san val tsan,$(foreach t,$(SQLITE_TESTS),$(eval $(B)/$(f)/test/$(t): LDLIBS += -lsqlite3)))
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 $(eval $(call flavour,val))
@@ -97,7 +101,7 @@ include library.mk
 include rust.mk
 include python.mk
 .SECONDARY:
--include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val,$(B)/$(f)/test/*/*/*.d \
+-include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val tsan,$(B)/$(f)/test/*/*/*.d \
                     $(B)/$(f)/test/*/*/*/*.d))
 
 $(B)/bin/%: $(B)/rel/bin/%
@@ -136,10 +140,13 @@ $(B)/$(1)/test/%: %.c $(B)/$(1)/libpixi-core.a
 endef
 $(eval $(call unit,san))
 $(eval $(call unit,val))
+$(eval $(call unit,tsan))
 
 UNIT := $(TESTS:%.c=$(B)/san/test/%)
+# Those that have threads run under ThreadSanitizer as well: tests/unit/test_threads.py.
+TSAN_UNIT := $(B)/tsan/test/src/sqlite/worker_test $(B)/tsan/test/src/store/sqlite_thread_test
 .PHONY: unit-programs
-unit-programs: $(UNIT)
+unit-programs: $(UNIT) $(TSAN_UNIT)
 	@:
 
 deps-build:

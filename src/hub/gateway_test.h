@@ -146,7 +146,7 @@ static const struct pixi_permit fake_all = {
 static inline int fake_begin(const char *filter, uint64_t max_messages, const struct pixi_hub_limits *limits)
 {
     struct pixi_memory_config config = pixi_memory_config_default;
-    struct pixi_memory_policy policy = {pixi_cur_str(filter), max_messages, 1 << 16, 0};
+    struct pixi_policy policy = {pixi_cur_str(filter), max_messages, 1 << 16, 0};
     int rc;
 
     memset(&fake, 0, sizeof fake);

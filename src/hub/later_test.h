@@ -136,8 +136,10 @@ static inline void later_cancel(struct pixi_store *store, struct pixi_store_read
 
     for (; l != &s->reads && later_job_of(l)->read != read; l = l->next)
         ;
-    assert(l != &s->reads); /* it is under way */
-    later_drop(later_job_of(l));
+    if (l == &s->reads) /* it is under way behind this one */
+        s->inner->call->cancel(s->inner, read);
+    else
+        later_drop(later_job_of(l));
 }
 
 static inline enum pixi_store_kept later_kept(struct pixi_store *store, struct pixi_cur filter, uint64_t from)

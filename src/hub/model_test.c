@@ -1,10 +1,11 @@
-/* The hub on the memory store against a plain reading of PROTOCOL "Messages, positions, recovery": random publishes,
- * subscriptions, slow readers, leaving and coming back. Per subscription nothing twice, nothing missed, in order. */
+/* The hub on every back end of the store against a plain reading of PROTOCOL "Messages, positions, recovery": random
+ * publishes, subscriptions, slow readers, leaving and coming back. Per subscription nothing twice, nothing missed,
+  * in order. */
 #include "hub/hub.h"
 #include "base/topic.h"
 #include "hub/later_test.h"
 #include "invariants.h"
-#include "store/memory.h"
+#include "store/backend_test.h"
 
 enum { PEERS = 6, SUBS = 8, SENT_MAX = 4096, GROUPS = 64, NAME = 24, SEEDS = 12 };
 
@@ -35,7 +36,7 @@ struct fake {
 
 static struct {
     unsigned seed, random;
-    struct pixi_memory *memory;
+    const struct backend *backend;
     struct later_store store;
     struct pixi_hub hub;
     struct pixi_now now;
@@ -477,6 +478,8 @@ static void turn_loop(void)
             later_run_append(&w.store);
         else
             later_run_read(&w.store);
+    if (random_below(2))
+        w.backend->turn();
     for (unsigned i = 0; i < PEERS; i++) {
         if (w.fakes[i].is_lost)
             leave(&w.fakes[i]);
@@ -500,7 +503,7 @@ static void drain_all(void)
             pump(&w.fakes[i]);
             is_busy = is_busy || w.fakes[i].is_lost;
         }
-        is_busy = is_busy || !pixi_list_is_empty(&w.store.reads);
+        is_busy = w.backend->turn() || is_busy || !pixi_list_is_empty(&w.store.reads);
     }
     for (unsigned i = 0; i < PEERS; i++) {
         for (unsigned k = 0; k < SUBS; k++) {
@@ -512,12 +515,15 @@ static void drain_all(void)
     }
 }
 
-static void run(unsigned seed, bool is_small, bool is_later)
+static void run(const struct backend *backend, unsigned seed, bool is_small, bool is_later)
 {
-    struct pixi_memory_config config = pixi_memory_config_default;
-    struct pixi_memory_policy policies[2];
+    static const uint8_t hash_key[16] = {0};
+    struct pixi_policy policies[2];
+    struct backend_config config = {.policies = policies, .policy_count = 2, .epoch = 7};
+    struct pixi_store *store;
 
     memset(&w, 0, sizeof w);
+    w.backend = backend;
     w.seed = w.random = seed;
     w.is_small = is_small;
     gateways[0].encoded = gateways[1].encoded = 0; /* another hub */
@@ -525,18 +531,15 @@ static void run(unsigned seed, bool is_small, bool is_later)
     w.policies[1] = "+/b/#";
     w.now = (struct pixi_now){1000000, 1};
     for (unsigned i = 0; i < 2; i++)
-        policies[i] = (struct pixi_memory_policy){.filter = pixi_cur_str(w.policies[i]),
-                                                  .max_messages = is_small ? 40 : SENT_MAX,
-                                                  .max_bytes = is_small ? 400 : 1 << 20};
-    config.policies = policies;
-    config.policy_count = 2;
-    config.epoch = 7;
-    assert_int_equal(pixi_memory_new(&config, &w.memory), PIXI_OK);
-    later_init(&w.store, pixi_memory_store(w.memory));
+        policies[i] = (struct pixi_policy){.filter = pixi_cur_str(w.policies[i]),
+                                           .max_messages = is_small ? 40 : SENT_MAX,
+                                           .max_bytes = is_small ? 400 : 1 << 20};
+    assert_int_equal(backend->open(&config, &store), PIXI_OK);
+    later_init(&w.store, store);
     w.store.is_later = is_later;
     w.store.before = before_commit;
     w.store.after = after_commit;
-    pixi_hub_init(&w.hub, &w.store.store, &pixi_hub_limits_default, config.hash_key);
+    pixi_hub_init(&w.hub, &w.store.store, &pixi_hub_limits_default, hash_key);
     for (unsigned i = 0; i < 1500; i++) {
         act(&w.fakes[random_below(PEERS)]);
         turn_loop();
@@ -546,15 +549,16 @@ static void run(unsigned seed, bool is_small, bool is_later)
         leave(&w.fakes[i]);
     while (later_run_append(&w.store))
         ;
+    backend_settle(backend);
     pixi_hub_clear(&w.hub);
-    pixi_memory_free(w.memory);
+    backend->close();
 }
 
-static void run_seeds(bool is_small, bool is_later)
+static void run_seeds(const struct backend *backend, bool is_small, bool is_later)
 {
     memset(&seen, 0, sizeof seen);
     for (unsigned seed = 1; seed <= SEEDS; seed++)
-        run(seed, is_small, is_later);
+        run(backend, seed, is_small, is_later);
     print_message("seeds 1-%d: %u snapshots, %u recovered, %u answered, %u lost\n", SEEDS, seen.snapshots,
                   seen.recovered, seen.published, seen.lost);
     assert_true(seen.snapshots > 100 && seen.recovered > 50 && seen.published > 1000);
@@ -564,25 +568,37 @@ static void run_seeds(bool is_small, bool is_later)
 static void everything_kept(void **state)
 {
     (void)state;
-    run_seeds(false, false);
+    run_seeds(&backends[BACKEND_MEMORY], false, false);
 }
 
 static void everything_kept_store_answers_later(void **state)
 {
     (void)state;
-    run_seeds(false, true);
+    run_seeds(&backends[BACKEND_MEMORY], false, true);
+}
+
+static void everything_kept_on_disk(void **state)
+{
+    (void)state;
+    run_seeds(&backends[BACKEND_SQLITE], false, false);
 }
 
 static void history_too_small(void **state)
 {
     (void)state;
-    run_seeds(true, false);
+    run_seeds(&backends[BACKEND_MEMORY], true, false);
 }
 
 static void history_too_small_store_answers_later(void **state)
 {
     (void)state;
-    run_seeds(true, true);
+    run_seeds(&backends[BACKEND_MEMORY], true, true);
+}
+
+static void history_too_small_on_disk(void **state)
+{
+    (void)state;
+    run_seeds(&backends[BACKEND_SQLITE], true, false);
 }
 
 int main(void)
@@ -590,8 +606,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_kept),
         cmocka_unit_test(everything_kept_store_answers_later),
+        cmocka_unit_test(everything_kept_on_disk),
         cmocka_unit_test(history_too_small),
         cmocka_unit_test(history_too_small_store_answers_later),
+        cmocka_unit_test(history_too_small_on_disk),
     };
 
     return cmocka_run_group_tests_name("hub/model", tests, NULL, NULL);

@@ -72,7 +72,8 @@ struct pixi_store_calls {
     /* Copies msg, stores it, answers with store->on_committed(store->ctx, token, commit).
      *
      *   PIXI_E_STORAGE     larger than the history it belongs to, or one retained message, or one idempotency key
-     *                      too many
+     *                      too many; or the disk is full or fails
+     *   PIXI_E_LIMIT       too much waits for the disk
      *   PIXI_E_KEY_REUSED  the key was used for other topic, payload, headers or retain
      *   PIXI_E_RPC_PARAMS  the key's seq is below its low, or below a low that was sent before
      *   PIXI_E_NOMEM, PIXI_E_SYS */

@@ -237,16 +237,16 @@ static void on_trim(struct pixi_timer *t)
 static int start_hub(struct pixi_server *s)
 {
     struct pixi_memory_config config = pixi_memory_config_default;
-    struct pixi_memory_policy policies[PIXI_MEMORY_POLICIES_MAX];
+    struct pixi_policy policies[PIXI_POLICIES_MAX];
     struct pixi_hub_limits limits = pixi_hub_limits_default;
     uint8_t hash_key[16];
     int rc;
 
-    for (size_t i = 0; i < s->settings->history.count && i < PIXI_MEMORY_POLICIES_MAX; i++) {
+    for (size_t i = 0; i < s->settings->history.count && i < PIXI_POLICIES_MAX; i++) {
         const struct pixi_server_history *h = pixi_server_settings_history(s->settings, i);
 
         policies[config.policy_count++] =
-            (struct pixi_memory_policy){pixi_cur_str(h->filter), h->max_messages, h->max_bytes, h->max_age_s};
+            (struct pixi_policy){pixi_cur_str(h->filter), h->max_messages, h->max_bytes, h->max_age_s};
     }
     config.policies = policies;
     config.retained_count = s->settings->limits.retained_count;

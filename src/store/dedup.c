@@ -75,12 +75,12 @@ static void feed_part(struct pixi_siphash *s, struct pixi_cur part)
     pixi_siphash_feed(s, part.p, pixi_cur_left(&part));
 }
 
-static uint64_t content_hash(const struct pixi_dedup *d, const struct pixi_msg *msg)
+uint64_t pixi_dedup_content(const uint8_t key[PIXI_SIPHASH_KEY_LEN], const struct pixi_msg *msg)
 {
     uint8_t retain = msg->flags & PIXI_MSG_RETAIN;
     struct pixi_siphash s;
 
-    pixi_siphash_init(&s, d->key);
+    pixi_siphash_init(&s, key);
     pixi_siphash_feed(&s, &retain, 1);
     feed_part(&s, msg->topic);
     feed_part(&s, msg->headers);
@@ -198,7 +198,7 @@ static int enter(struct pixi_dedup *d, const struct pixi_msg *msg, struct pixi_d
 int pixi_dedup_check(struct pixi_dedup *d, const struct pixi_msg *msg, struct pixi_dedup_place *place,
                      uint64_t *offset)
 {
-    uint64_t seq = msg->key.seq, content = content_hash(d, msg);
+    uint64_t seq = msg->key.seq, content = pixi_dedup_content(d->key, msg);
     struct pixi_dedup_producer *p;
     size_t at;
     int rc;

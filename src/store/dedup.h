@@ -43,6 +43,9 @@ int pixi_dedup_check(struct pixi_dedup *d, const struct pixi_msg *msg, struct pi
 /* pixi_dedup_put -- the message of this place got this offset. Cannot fail. */
 void pixi_dedup_put(struct pixi_dedup *d, const struct pixi_dedup_place *place, uint64_t offset);
 
+/* pixi_dedup_content -- what a message says, as a hash: topic, headers, payload and retain. */
+uint64_t pixi_dedup_content(const uint8_t key[PIXI_SIPHASH_KEY_LEN], const struct pixi_msg *msg);
+
 /* pixi_dedup_trim -- forget who was idle for too long. */
 void pixi_dedup_trim(struct pixi_dedup *d, uint64_t now_ms);
 

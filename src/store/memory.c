@@ -2,7 +2,6 @@
 
 #include "base/topic.h"
 #include "store/dedup.h"
-#include "store/overlap.h"
 #include "store/records.h"
 #include "store/retained.h"
 #include "store/ring.h"
@@ -22,20 +21,14 @@ const struct pixi_memory_config pixi_memory_config_default = {
     .records = 1024,
 };
 
-/* One policy's history. */
-struct history {
-    struct pixi_cur filter; /* owned; empty for the last one, which has what no policy includes */
-    struct pixi_ring ring;
-};
-
 struct pixi_memory {
     struct pixi_store store;
     struct pixi_position head;
     struct pixi_retained retained;
     struct pixi_dedup dedup;
     struct pixi_records records;
-    size_t policy_count; /* histories beside the last */
-    struct history history[PIXI_MEMORY_POLICIES_MAX + 1];
+    struct pixi_filters filters;
+    struct pixi_ring ring[PIXI_HISTORIES_MAX]; /* the policies', and one more */
 };
 
 static struct pixi_memory *memory_of(struct pixi_store *store)
@@ -43,18 +36,12 @@ static struct pixi_memory *memory_of(struct pixi_store *store)
     return PIXI_LIST_ITEM(store, struct pixi_memory, store);
 }
 
-static bool is_extra(const struct pixi_memory *m, const struct history *h)
-{
-    return h == &m->history[m->policy_count];
-}
-
 /* NULL: nothing keeps it. */
 static struct pixi_ring *ring_for(struct pixi_memory *m, const struct pixi_msg *msg)
 {
-    for (size_t i = 0; i < m->policy_count; i++)
-        if (pixi_filter_matches(m->history[i].filter, msg->topic))
-            return &m->history[i].ring;
-    return msg->flags & PIXI_MSG_RETAIN ? &m->history[m->policy_count].ring : NULL;
+    size_t owner = pixi_filters_owner(&m->filters, msg->topic, msg->flags);
+
+    return owner == PIXI_HISTORIES_MAX ? NULL : &m->ring[owner];
 }
 
 /* What is to be done with a message, all of it found and reserved before any of it is done. */
@@ -141,43 +128,27 @@ static void give(const struct pixi_memory *m, struct given *g, struct pixi_msg *
 
 /* The histories that can hold a match, and where in each the reader is. */
 struct merge {
-    const struct history *history[PIXI_MEMORY_POLICIES_MAX + 1];
-    uint64_t at[PIXI_MEMORY_POLICIES_MAX + 1];
-    size_t count;
+    struct pixi_histories of;
+    uint64_t at[PIXI_HISTORIES_MAX];
 };
 
-static void find_histories(const struct pixi_memory *m, struct pixi_cur filter, struct merge *merge)
+static bool is_gone(const struct pixi_memory *m, const struct pixi_histories *h, uint64_t from)
 {
-    bool is_covered = false;
-
-    merge->count = 0;
-    for (size_t i = 0; i <= m->policy_count; i++) {
-        const struct history *h = &m->history[i];
-
-        if (is_covered || (!is_extra(m, h) && !pixi_filter_overlaps(h->filter, filter)))
-            continue;
-        merge->history[merge->count++] = h;
-        /* Behind a policy that covers the whole filter no later one owns a match. */
-        is_covered = !is_extra(m, h) && pixi_filter_covers(h->filter, filter);
-    }
-}
-
-static bool is_gone(const struct merge *merge, uint64_t from)
-{
-    for (size_t i = 0; i < merge->count; i++)
-        if (merge->history[i]->ring.trimmed >= from)
+    for (size_t i = 0; i < h->count; i++)
+        if (m->ring[h->at[i]].trimmed >= from)
             return true;
     return false;
 }
 
-static bool next_of_all(const struct merge *merge, size_t *which, uint64_t *offset)
+static bool next_of_all(const struct pixi_memory *m, const struct merge *merge, size_t *which,
+                        uint64_t *offset)
 {
     const struct pixi_ring *ring;
     uint64_t o;
     bool is_found = false;
 
-    for (size_t i = 0; i < merge->count; i++) {
-        ring = &merge->history[i]->ring;
+    for (size_t i = 0; i < merge->of.count; i++) {
+        ring = &m->ring[merge->of.at[i]];
         if (merge->at[i] == ring->count)
             continue;
         o = pixi_ring_offset_at(ring, merge->at[i]);
@@ -199,19 +170,19 @@ static void read_history(struct pixi_store *store, struct pixi_store_read *read)
     uint64_t offset = 0, upto = read->upto < m->head.offset ? read->upto : m->head.offset;
     size_t which = 0;
 
-    find_histories(m, read->filter, &merge);
-    if (!(read->flags & PIXI_STORE_SKIP_GAPS) && is_gone(&merge, read->from)) {
+    merge.of = pixi_filters_histories(&m->filters, read->filter);
+    if (!(read->flags & PIXI_STORE_SKIP_GAPS) && is_gone(m, &merge.of, read->from)) {
         read->on_end(read->ctx, PIXI_E_HISTORY, read->from);
         return;
     }
-    for (size_t i = 0; i < merge.count; i++)
-        merge.at[i] = pixi_ring_seek(&merge.history[i]->ring, read->from);
-    while (!is_enough(&g) && next_of_all(&merge, &which, &offset) && offset <= upto) {
-        msg = pixi_ring_at(&merge.history[which]->ring, merge.at[which]++);
+    for (size_t i = 0; i < merge.of.count; i++)
+        merge.at[i] = pixi_ring_seek(&m->ring[merge.of.at[i]], read->from);
+    while (!is_enough(&g) && next_of_all(m, &merge, &which, &offset) && offset <= upto) {
+        msg = pixi_ring_at(&m->ring[merge.of.at[which]], merge.at[which]++);
         give(m, &g, &msg);
     }
     /* If one was refused, `offset` is still that one. */
-    if (!g.is_refused && !(next_of_all(&merge, &which, &offset) && offset <= upto))
+    if (!g.is_refused && !(next_of_all(m, &merge, &which, &offset) && offset <= upto))
         offset = read->upto + 1;
     read->on_end(read->ctx, PIXI_OK, offset);
 }
@@ -251,12 +222,11 @@ static void cancel(struct pixi_store *store, struct pixi_store_read *read)
 static enum pixi_store_kept kept(struct pixi_store *store, struct pixi_cur filter, uint64_t from)
 {
     const struct pixi_memory *m = memory_of(store);
-    struct merge merge;
+    struct pixi_histories h = pixi_filters_histories(&m->filters, filter);
 
-    find_histories(m, filter, &merge);
-    if (is_gone(&merge, from))
+    if (is_gone(m, &h, from))
         return PIXI_STORE_GONE;
-    return is_extra(m, merge.history[merge.count - 1]) ? PIXI_STORE_KEPT : PIXI_STORE_WHOLE;
+    return h.is_whole ? PIXI_STORE_WHOLE : PIXI_STORE_KEPT;
 }
 
 static struct pixi_position head(struct pixi_store *store)
@@ -268,8 +238,8 @@ static void trim(struct pixi_store *store, uint64_t now_ms)
 {
     struct pixi_memory *m = memory_of(store);
 
-    for (size_t i = 0; i <= m->policy_count; i++)
-        pixi_ring_trim(&m->history[i].ring, now_ms);
+    for (size_t i = 0; i <= m->filters.count; i++)
+        pixi_ring_trim(&m->ring[i], now_ms);
     pixi_retained_trim(&m->retained, now_ms);
     pixi_dedup_trim(&m->dedup, now_ms);
 }
@@ -302,58 +272,27 @@ static const struct pixi_store_calls calls = {
     .put = put,
 };
 
-static int check(const struct pixi_memory_config *config)
+static int add_ring(struct pixi_ring *ring, const struct pixi_policy *p)
 {
-    const struct pixi_memory_policy *p;
-
-    if (!config->epoch || config->policy_count > PIXI_MEMORY_POLICIES_MAX)
-        return PIXI_E_SETTINGS;
-    for (size_t i = 0; i < config->policy_count; i++) {
-        p = &config->policies[i];
-        if (!p->max_messages || !p->max_bytes)
-            return PIXI_E_SETTINGS;
-        if (pixi_filter_check(p->filter) || pixi_filter_inner(p->filter).p != p->filter.p)
-            return PIXI_E_FILTER;
-    }
-    return PIXI_OK;
-}
-
-static int add_history(struct history *h, const struct pixi_memory_policy *p)
-{
-    size_t len = pixi_cur_left(&p->filter);
-    uint8_t *filter = malloc(len ? len : 1);
-
-    if (!filter)
-        return PIXI_E_NOMEM;
-    if (len)
-        memcpy(filter, p->filter.p, len);
-    h->filter = pixi_cur_init(filter, len);
-    return pixi_ring_init(&h->ring, p->max_messages, p->max_bytes, p->max_age_s);
+    return pixi_ring_init(ring, p->max_messages, p->max_bytes, p->max_age_s);
 }
 
 static int add_histories(struct pixi_memory *m, const struct pixi_memory_config *config)
 {
-    const struct pixi_memory_policy extra = {.filter = pixi_cur_str(""),
-                                             .max_messages = PIXI_MEMORY_EXTRA_MESSAGES,
-                                             .max_bytes = PIXI_MEMORY_EXTRA_BYTES};
-    int rc;
+    int rc = pixi_filters_init(&m->filters, config->policies, config->policy_count);
 
-    m->policy_count = config->policy_count;
-    for (size_t i = 0; i < m->policy_count; i++) {
-        rc = add_history(&m->history[i], &config->policies[i]);
-        if (rc)
-            return rc;
-    }
-    return add_history(&m->history[m->policy_count], &extra);
+    for (size_t i = 0; rc == PIXI_OK && i < m->filters.count; i++)
+        rc = add_ring(&m->ring[i], &config->policies[i]);
+    return rc == PIXI_OK ? add_ring(&m->ring[m->filters.count], &pixi_policy_extra) : rc;
 }
 
 int pixi_memory_new(const struct pixi_memory_config *config, struct pixi_memory **out)
 {
     struct pixi_memory *m;
-    int rc = check(config);
+    int rc;
 
-    if (rc)
-        return rc;
+    if (!config->epoch)
+        return PIXI_E_SETTINGS;
     m = calloc(1, sizeof *m);
     if (!m)
         return PIXI_E_NOMEM;
@@ -375,10 +314,9 @@ void pixi_memory_free(struct pixi_memory *m)
 {
     if (!m)
         return;
-    for (size_t i = 0; i <= m->policy_count; i++) {
-        pixi_ring_clear(&m->history[i].ring);
-        free((void *)(uintptr_t)m->history[i].filter.p);
-    }
+    for (size_t i = 0; i < PIXI_HISTORIES_MAX; i++)
+        pixi_ring_clear(&m->ring[i]);
+    pixi_filters_clear(&m->filters);
     pixi_retained_clear(&m->retained);
     pixi_dedup_clear(&m->dedup);
     pixi_records_clear(&m->records);
@@ -400,9 +338,9 @@ struct pixi_memory_stats pixi_memory_stats(const struct pixi_memory *m)
         .records = m->records.table.count,
     };
 
-    for (size_t i = 0; i <= m->policy_count; i++) {
-        s.messages += m->history[i].ring.count;
-        s.bytes += m->history[i].ring.bytes;
+    for (size_t i = 0; i <= m->filters.count; i++) {
+        s.messages += m->ring[i].count;
+        s.bytes += m->ring[i].bytes;
     }
     return s;
 }

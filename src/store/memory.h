@@ -6,29 +6,17 @@
 #define PIXI_STORE_MEMORY_H
 
 #include "hub/store.h"
-
-enum { PIXI_MEMORY_POLICIES_MAX = 32 };
-
-/* What to keep. The first policy whose filter matches owns a message. */
-struct pixi_memory_policy {
-    struct pixi_cur filter; /* copied */
-    uint64_t max_messages;  /* at least 1 */
-    uint64_t max_bytes;     /* topic, payload and headers; at least 1. Taken from the system as it fills */
-    uint64_t max_age_s;     /* 0: any age */
-};
-
-/* Retained messages that no policy includes stay readable for catch-up in a ring of this size. */
-enum { PIXI_MEMORY_EXTRA_MESSAGES = 1024, PIXI_MEMORY_EXTRA_BYTES = 1 << 20 };
+#include "store/policy.h"
 
 struct pixi_memory_config {
-    const struct pixi_memory_policy *policies; /* copied */
-    size_t policy_count;                       /* at most PIXI_MEMORY_POLICIES_MAX */
-    size_t retained_count, retained_bytes;     /* ceilings; bytes as they are allocated */
-    size_t producers;                          /* idempotency: producers known at a time */
-    size_t seqs, seqs_per_producer;            /* idempotency: answered and not yet below `low` */
-    size_t records;                            /* small records, of at most PIXI_RECORD_MAX bytes each */
-    uint64_t epoch;                            /* random, not 0 */
-    uint8_t hash_key[16];                      /* random */
+    const struct pixi_policy *policies;    /* copied; max_bytes is taken from the system as it fills */
+    size_t policy_count;                   /* at most PIXI_POLICIES_MAX */
+    size_t retained_count, retained_bytes; /* ceilings; bytes as they are allocated */
+    size_t producers;                      /* idempotency: producers known at a time */
+    size_t seqs, seqs_per_producer;        /* idempotency: answered and not yet below `low` */
+    size_t records;                        /* small records, of at most PIXI_RECORD_MAX bytes each */
+    uint64_t epoch;                        /* random, not 0 */
+    uint8_t hash_key[16];                  /* random */
 };
 
 /* Everything but epoch and hash_key: no policies, 65,536 retained messages and 64 MiB, 10,000 producers, 65,536 seqs
