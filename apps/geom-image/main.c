@@ -28,7 +28,7 @@ static const struct cli_row exits[] = {
 };
 
 static const struct cli_row files[] = {
-    {PIXI_IMAGE_FILE, "The description, where no other is named."},
+    {PIXI_IMAGE_DESCRIPTION, "The description, where no other is named."},
     {0},
 };
 

@@ -7,7 +7,7 @@
 #include "base/conf.h"
 #include "image/yaml.h"
 
-#define PIXI_IMAGE_FILE "config/geom_os_image.yaml"
+#define PIXI_IMAGE_DESCRIPTION "config/geom_os_image.yaml"
 
 /* Every pointer is borrowed from conf and valid until pixi_image_desc_clear. NULL: not given. */
 struct pixi_image_file {

@@ -16,8 +16,4 @@
  *   PIXI_OK | pixi_image_tree_add's errors */
 int pixi_image_guest_add(struct pixi_image_desc *d, struct pixi_image_tree *t, struct pixi_buf *mistakes);
 
-/* pixi_image_uid -- the number of root or of one of the description's users, and of the group of that name.
- *   false: there is none */
-bool pixi_image_uid(const struct pixi_image_desc *d, const char *name, uint32_t *uid);
-
 #endif

@@ -394,6 +394,8 @@ static int fill(struct pixi_image_tree *t, const struct pixi_image_new *n, struc
     node->mode = n->mode ? n->mode : n->kind == PIXI_IMAGE_FILE ? 0644 : 0755;
     node->uid = n->uid;
     node->gid = n->gid;
+    if (n->source && !(node->source = pixi_arena_text(&t->arena, pixi_cur_str(n->source))))
+        return PIXI_E_NOMEM;
     if (n->kind == PIXI_IMAGE_FILE)
         return take_contents(t, n, node, mistakes);
     if (n->kind == PIXI_IMAGE_LINK) {

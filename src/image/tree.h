@@ -33,9 +33,11 @@ enum pixi_image_where { PIXI_IMAGE_EVERYWHERE, PIXI_IMAGE_INITRAMFS_ONLY };
 
 /* Pointers are valid until pixi_image_tree_clear. */
 struct pixi_image_node {
-    const char *path;   /* "/etc/motd" */
-    const char *origin; /* who put it there, for messages: "files[3]", "the base" */
-    const char *target; /* links: what it leads to, as written; else NULL */
+    const char *path;    /* "/etc/motd" */
+    const char *origin;  /* who put it there, for messages: "files[3]", "the base" */
+    const char *target;  /* links: what it leads to, as written; else NULL */
+    const char *source;  /* the file here that it is a copy of; NULL: none */
+    const char *package; /* the Debian package that it is from; NULL: none */
     enum pixi_image_kind kind;
     enum pixi_image_layer layer;
     enum pixi_image_where where;
