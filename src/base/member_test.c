@@ -1,4 +1,4 @@
-#include "verify/member.h"
+#include "base/member.h"
 #include "invariants.h"
 
 static void members(void **state)
