@@ -64,7 +64,7 @@ $(B)/$(1)/obj/%.o: %.c Makefile VERSION
 	@echo '  CC    $$@'
 	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
 
-$(B)/$(1)/libpixi-core.a: $$(SRC:%.c=$(B)/$(1)/obj/%.o)
+$(B)/$(1)/libpixi-core.a: $$(SRC:%.c=$(B)/$(1)/obj/%.o) $(B)/$(1)/obj/gen/guest.o
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	@echo '  AR    $$@'
@@ -82,7 +82,7 @@ $(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit
 
 # What `explain` shows is made from docs/errors/.
 $(B)/$(1)/bin/pixi-ws-client: $(B)/$(1)/obj/gen/pages.o
-$(B)/$(1)/obj/gen/pages.o: $(B)/gen/pages.c Makefile VERSION
+$(B)/$(1)/obj/gen/%.o: $(B)/gen/%.c Makefile VERSION
 	@mkdir -p $$(@D)
 	@echo '  CC    $$@'
 	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
@@ -108,6 +108,12 @@ PAGES := $(sort $(wildcard docs/errors/*.md))
 $(B)/gen/pages.c: tools/embed-pages docs/errors $(PAGES) apps/pixi-ws-client/page.h
 	@mkdir -p $(@D)
 	@tools/embed-pages $(PAGES) >$@
+
+# What runs inside an image.
+GUEST := $(sort $(wildcard src/image/guest/*.sh))
+$(B)/gen/guest.c: tools/embed-guest src/image/guest $(GUEST) src/image/guest_scripts.h
+	@mkdir -p $(@D)
+	@tools/embed-guest $(GUEST) >$@
 
 # From the same table as --help: the programs print them.
 MAN := $(APPS:%=$(B)/man/%.1)

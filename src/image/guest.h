@@ -9,6 +9,10 @@
 #include "image/desc.h"
 #include "image/tree.h"
 
+/* What a container starts with, its command behind it: finds the API key, then becomes the command. There is one where
+ * container.command is given. */
+#define PIXI_IMAGE_ENTRY "/usr/lib/pixi/entry"
+
 /* pixi_image_guest_add -- adds init and its data to the tree.
  *
  *   mistakes  one line for each thing that the description asks for and the image can't do
