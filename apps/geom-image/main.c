@@ -8,6 +8,13 @@ static const struct cli_option show_options[] = {
     {0},
 };
 
+static const struct cli_option verify_options[] = {
+    [VERIFY_OUTPUT] = {"output", 0, "DIR", "where the built image is (build/image)", NULL},
+    [VERIFY_JSON] = {"json", 0, NULL, "the report as one object", NULL},
+    [VERIFY_TIMEOUT] = {"timeout", 0, "SECONDS", "for all of it (150)", NULL},
+    {0},
+};
+
 static const struct cli_option options[] = {
     [GEOM_VERSION] = {"version", 'V', NULL, "print the version", NULL},
     {0},
@@ -20,11 +27,17 @@ static const struct cli_command commands[] = {
      NULL, cmd_check},
     {"show", "[FILE]", "every member of the description and its value", show_options,
      "  geom-image show config/geom_os_image.yaml\n", NULL, cmd_show},
+    {"verify", "[FILE]", "start the built image, and let it prove its link", verify_options,
+     "FILE is the description that it was built from. QEMU starts the image as a machine,\n"
+     "beside a Pixi server of its own with a key made for this run.\n"
+     "Each line is a check: ok, FAILED with what to do, or skipped with its reason.\n\n"
+     "  geom-image verify config/geom_os_image.yaml\n",
+     NULL, cmd_verify},
     {0},
 };
 
 static const struct cli_row exits[] = {
-    {"0", "done"}, {"2", "usage"}, {"3", "the description"}, {"14", "internal"}, {0},
+    {"0", "done"}, {"1", "a check failed"}, {"2", "usage"}, {"3", "the description"}, {"14", "internal"}, {0},
 };
 
 static const struct cli_row files[] = {

@@ -2,7 +2,7 @@
 # report -- the machine proves its own link, when its description (run_at_boot: verify) or its host asks for it. One line
 # to the console; JSON, an object a line, to the virtio-serial port "report", or else to the second serial port.
 #
-# The host asks by fw_cfg opt/pixi/verify, whose text is a topic: then more is proven (docs/image.md, "Verify"), and the
+# The host asks by fw_cfg opt/pixi/verify, whose text is a topic: then more is proven, and the
 # machine goes off when the line "poweroff" comes back.
 set -u
 # shellcheck source=/dev/null
