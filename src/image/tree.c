@@ -1,5 +1,7 @@
 #include "image/tree.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -12,7 +14,8 @@ enum { TEXT_MAX = 256 << 20 }; /* of all paths */
 
 int pixi_image_tree_init(struct pixi_image_tree *t, const char *dir)
 {
-    *t = (struct pixi_image_tree){.arena = pixi_arena_init(TEXT_MAX)};
+    *t = (struct pixi_image_tree){.arena = pixi_arena_init(TEXT_MAX),
+                                  .removed = pixi_buf_init(PIXI_IMAGE_NODES_MAX * sizeof(const char *))};
     return pixi_image_spool_open(&t->spool, dir);
 }
 
@@ -21,6 +24,7 @@ void pixi_image_tree_clear(struct pixi_image_tree *t)
     free(t->nodes);
     pixi_arena_clear(&t->arena);
     pixi_image_spool_close(&t->spool);
+    pixi_buf_clear(&t->removed);
     t->nodes = NULL;
     t->count = t->cap = 0;
 }
@@ -206,6 +210,9 @@ static int check_new(const struct pixi_image_tree *t, const struct pixi_image_ne
 {
     if (*n->path != '/' || !n->path[strspn(n->path, "/")])
         return refuse(n, mistakes, "found no place in the image, expected an absolute path");
+    if (!pixi_utf8_is_valid((const uint8_t *)n->path, strlen(n->path)) ||
+        (n->target && !pixi_utf8_is_valid((const uint8_t *)n->target, strlen(n->target))))
+        return refuse(n, mistakes, "found a path that is not UTF-8, expected one that is");
     if (has_dots(n->path))
         return refuse(
             n, mistakes,
@@ -325,6 +332,12 @@ static int take_contents(struct pixi_image_tree *t, const struct pixi_image_new 
     struct stat st = {0};
     int fd = -1, rc;
 
+    if (n->same) {
+        to->offset = n->same->offset;
+        to->size = n->same->size;
+        memcpy(to->sha256, n->same->sha256, sizeof to->sha256);
+        return PIXI_OK;
+    }
     if (n->source && (fd = open_source(n, &st, mistakes)) < 0)
         return PIXI_E_SETTINGS;
     if (!n->mode && st.st_mode & 0111)
@@ -378,8 +391,11 @@ static void replace(struct pixi_image_node *there, const struct pixi_image_node 
 {
     enum pixi_image_where where;
 
-    if (there->layer == PIXI_IMAGE_OF_BASE && are_equal(there, node))
+    if (there->layer == PIXI_IMAGE_OF_BASE && are_equal(there, node)) {
+        there->source = node->source;
+        there->package = NULL;
         return;
+    }
     where = there->where < node->where ? there->where : node->where;
     *there = *node;
     there->where = where;
@@ -391,7 +407,7 @@ static int fill(struct pixi_image_tree *t, const struct pixi_image_new *n, struc
     node->kind = n->kind;
     node->where = n->where;
     node->layer = t->layer;
-    node->mode = n->mode ? n->mode : n->kind == PIXI_IMAGE_FILE ? 0644 : 0755;
+    node->mode = n->mode ? n->mode & 07777 : n->kind == PIXI_IMAGE_FILE ? 0644 : 0755;
     node->uid = n->uid;
     node->gid = n->gid;
     if (n->source && !(node->source = pixi_arena_text(&t->arena, pixi_cur_str(n->source))))
@@ -455,11 +471,25 @@ void pixi_image_tree_remove(struct pixi_image_tree *t, const char *path, enum pi
 
     for (size_t i = 0; i < t->count; i++) {
         p = t->nodes[i]->path;
-        if (strncmp(p, path, len) == 0 && (p[len] == '/' || (!p[len] && what == PIXI_IMAGE_WITH_TOP)))
+        if (strncmp(p, path, len) == 0 && (p[len] == '/' || (!p[len] && what == PIXI_IMAGE_WITH_TOP))) {
+            if (t->layer != PIXI_IMAGE_OF_BASE)
+                pixi_buf_put(&t->removed, &t->nodes[i]->path, sizeof(const char *));
             continue;
+        }
         t->nodes[kept++] = t->nodes[i];
     }
     t->count = kept;
+}
+
+bool pixi_image_tree_is_hidden(const struct pixi_image_tree *t, size_t i, const char **path)
+{
+    char folder[PIXI_IMAGE_PATH_MAX + 1];
+    const struct pixi_image_node *n;
+
+    memcpy(path, t->removed.bytes + i * sizeof *path, sizeof *path);
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(*path, '/') - *path), *path);
+    n = *folder ? at_literal(t, folder) : NULL;
+    return !at_literal(t, *path) && (!*folder || (n && n->kind == PIXI_IMAGE_DIR));
 }
 
 ssize_t pixi_image_tree_read(const struct pixi_image_tree *t, const struct pixi_image_node *n,

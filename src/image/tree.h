@@ -16,7 +16,8 @@ enum {
     PIXI_IMAGE_NODES_MAX = 1 << 18,
     PIXI_IMAGE_PATH_MAX = 1023, /* of a path and of what a link leads to */
     PIXI_IMAGE_NAME_MAX = 255,
-    PIXI_IMAGE_LINKS_MAX = 40, /* followed for one path, as Linux does */
+    PIXI_IMAGE_EXACTLY = 010000, /* with a mode: 0 is meant */
+    PIXI_IMAGE_LINKS_MAX = 40,   /* followed for one path, as Linux does */
 };
 
 enum pixi_image_kind { PIXI_IMAGE_FILE, PIXI_IMAGE_DIR, PIXI_IMAGE_LINK };
@@ -33,10 +34,10 @@ enum pixi_image_where { PIXI_IMAGE_EVERYWHERE, PIXI_IMAGE_INITRAMFS_ONLY };
 
 /* Pointers are valid until pixi_image_tree_clear. */
 struct pixi_image_node {
-    const char *path;    /* "/etc/motd" */
-    const char *origin;  /* who put it there, for messages: "files[3]", "the base" */
-    const char *target;  /* links: what it leads to, as written; else NULL */
-    const char *source;  /* the file here that it is a copy of; NULL: none */
+    const char *path;   /* "/etc/motd" */
+    const char *origin; /* who put it there, for messages: "files[3]", "the base" */
+    const char *target; /* links: what it leads to, as written; else NULL */
+    const char *source; /* the file here that it is a copy of, also where the base has the same; NULL: none */
     const char *package; /* the Debian package that it is from; NULL: none */
     enum pixi_image_kind kind;
     enum pixi_image_layer layer;
@@ -53,15 +54,17 @@ struct pixi_image_tree {
     struct pixi_arena arena;
     struct pixi_image_spool spool; /* the contents */
     enum pixi_image_layer layer;
+    struct pixi_buf removed; /* const char * each: paths of the base that were taken away after its end */
 };
 
 /* What to add. path, kind and origin are needed; strings are copied.
- * A file has one of content (the default: empty), source and read. */
+ * A file has one of content (the default: empty), source, read and same. */
 struct pixi_image_new {
     const char *path; /* absolute, without . and .. */
     enum pixi_image_kind kind;
     enum pixi_image_where where;
-    unsigned mode; /* 0: files 0644, or 0755 where the source may be executed; folders 0755 */
+    unsigned
+        mode; /* with PIXI_IMAGE_EXACTLY, or not 0; 0: files 0644, or 0755 where the source may be executed; folders 0755 */
     uint32_t uid, gid;
     const char *origin;
     const char *target;      /* of a link: relative, unless it is the base's */
@@ -69,6 +72,7 @@ struct pixi_image_new {
     const char *source;      /* a regular file here */
     pixi_image_read *read;   /* when it fails, its owner tells why */
     void *context;
+    const struct pixi_image_node *same; /* a file of the tree whose contents it shares (hard links) */
     enum {
         PIXI_IMAGE_ONCE,
         PIXI_IMAGE_UNLESS_THERE
@@ -107,6 +111,15 @@ struct pixi_image_node *pixi_image_tree_follow(const struct pixi_image_tree *t, 
  * The path is literal. */
 enum pixi_image_remove { PIXI_IMAGE_WITH_TOP, PIXI_IMAGE_BELOW };
 void pixi_image_tree_remove(struct pixi_image_tree *t, const char *path, enum pixi_image_remove what);
+
+/* pixi_image_tree_is_hidden -- path i of removed (i below their count) is to be hidden by a layer above the base: it is not
+ * there again, and the folder that it was in still is. */
+bool pixi_image_tree_is_hidden(const struct pixi_image_tree *t, size_t i, const char **path);
+
+static inline size_t pixi_image_tree_removed(const struct pixi_image_tree *t)
+{
+    return t->removed.len / sizeof(const char *);
+}
 
 /* pixi_image_tree_read -- up to len bytes of a file's contents from offset; 0 at the end, -1 with errno. */
 ssize_t pixi_image_tree_read(const struct pixi_image_tree *t, const struct pixi_image_node *n,
