@@ -1,10 +1,11 @@
 # pixi-ws. Everything that is made goes under build/.
 #
-#   make            the programs, in build/bin
+#   make            the programs, in build/bin, and root file system and OCI layout, in build/image
 #   make verify     the main job: server, settings, client, and the proof that the link works
 #   make test       unit tests and process tests, with ASan and UBSan
 #   make rust       the Rust crates' client, in build/bin, too
 #   make python     the Python module's wheel, in build/python/dist
+#   make image      the GeometryOS image with its kernel and initramfs, in build/image
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
 #   make man        the manual pages, in build/man
@@ -41,7 +42,8 @@ APPSRC := $(wildcard apps/*/*.c)
 
 B := build
 # Flavours of the same sources: rel (what users get), san (what tests run), val (what valgrind runs).
-FLAGS_rel   := -O2 -g $(HARDEN)
+# Paths in it are of the sources' folder, wherever that is: two builds give the same bytes.
+FLAGS_rel   := -O2 -g -ffile-prefix-map=$(CURDIR)=. $(HARDEN)
 FLAGS_san   := -O1 -g $(SAN)
 FLAGS_val   := -O1 -g
 WRAP_val    := -DPIXI_WRAP_MALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
@@ -51,6 +53,7 @@ LFLAGS_san  := $(SAN)
 .PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-windows test-metrics hostile soak valgrind clean help test-answers steps
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
+	@$(MAKE) --no-print-directory image-rootfs
 
 .PHONY: programs
 programs: $(APPS:%=$(B)/bin/%) library
@@ -87,15 +90,17 @@ $(B)/$(1)/obj/gen/%.o: $(B)/gen/%.c Makefile VERSION
 	@echo '  CC    $$@'
 	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
 endef
-# geom-image alone needs the library of YAML.
-$(B)/%/bin/geom-image: LDLIBS += -lfyaml
-$(B)/san/test/src/image/%: LDLIBS += -lfyaml
+# geom-image alone needs the libraries of YAML, of archives and of gzip.
+$(B)/%/bin/geom-image: LDLIBS += -lfyaml -larchive -lz
+$(B)/san/test/src/image/%: LDLIBS += -lfyaml -larchive -lz
+$(B)/val/test/src/image/%: LDLIBS += -lfyaml -larchive -lz
 $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 $(eval $(call flavour,val))
 include library.mk
 include rust.mk
 include python.mk
+include image.mk
 .SECONDARY:
 -include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val,$(B)/$(f)/test/*/*/*.d \
                     $(B)/$(f)/test/*/*/*/*.d))

@@ -8,6 +8,7 @@
 
 enum { GEOM_VERSION };
 enum { SHOW_JSON };
+enum { BUILD_OUTPUT, BUILD_KERNEL, BUILD_NO_KERNEL, BUILD_JSON };
 enum { VERIFY_OUTPUT, VERIFY_JSON, VERIFY_TIMEOUT };
 
 /* load_description -- mistakes are printed. 0 or the exit code; pixi_image_desc_clear is due on any answer. */
@@ -15,6 +16,7 @@ int load_description(struct pixi_image_desc *d, const char *path);
 
 int cmd_check(struct app *app, int argc, char **argv);
 int cmd_show(struct app *app, int argc, char **argv);
+int cmd_build(struct app *app, int argc, char **argv);
 int cmd_verify(struct app *app, int argc, char **argv);
 
 #endif

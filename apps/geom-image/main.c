@@ -1,10 +1,20 @@
 #include "geom-image/cmd.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct cli_option show_options[] = {
     [SHOW_JSON] = {"json", 0, NULL, "as one object", NULL},
+    {0},
+};
+
+static const struct cli_option build_options[] = {
+    [BUILD_OUTPUT] = {"output", 0, "DIR", "where the image goes (build/image)", NULL},
+    [BUILD_KERNEL] = {"kernel", 0, "DIR", "the unpacked kernel (build/image/kernel); make image gets one",
+                      NULL},
+    [BUILD_NO_KERNEL] = {"no-kernel", 0, NULL, "all outputs but the initramfs", NULL},
+    [BUILD_JSON] = {"json", 0, NULL, "say what was made as one object", NULL},
     {0},
 };
 
@@ -27,6 +37,12 @@ static const struct cli_command commands[] = {
      NULL, cmd_check},
     {"show", "[FILE]", "every member of the description and its value", show_options,
      "  geom-image show config/geom_os_image.yaml\n", NULL, cmd_show},
+    {"build", "[FILE]", "make the image that the description describes", build_options,
+     "DIR gets NAME-VERSION.rootfs.tar, .oci, .initramfs.cpio.gz, .vmlinuz, .spdx.json and\n"
+     ".manifest.json, as outputs of the description says: all of them, or after an error\n"
+     "none. The same sources give the same bytes.\n\n"
+     "  geom-image build config/geom_os_image.yaml\n",
+     NULL, cmd_build},
     {"verify", "[FILE]", "start the built image, and let it prove its link", verify_options,
      "FILE is the description that it was built from. QEMU starts the image as a machine,\n"
      "beside a Pixi server of its own with a key made for this run.\n"
@@ -37,7 +53,12 @@ static const struct cli_command commands[] = {
 };
 
 static const struct cli_row exits[] = {
-    {"0", "done"}, {"1", "a check failed"}, {"2", "usage"}, {"3", "the description"}, {"14", "internal"}, {0},
+    {"0", "done"},
+    {"1", "a check failed"},
+    {"2", "usage"},
+    {"3", "the description"},
+    {"14", "something else, a full disk for one"},
+    {0},
 };
 
 static const struct cli_row files[] = {
@@ -45,12 +66,15 @@ static const struct cli_row files[] = {
     {0},
 };
 
-static const struct cli_row environment[] = {{0}};
+static const struct cli_row environment[] = {
+    {"SOURCE_DATE_EPOCH", "The time of everything in the image, seconds since 1970; else 2026-01-01."},
+    {0},
+};
 static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {"pixi-ws-server", "1"}, {0}};
 
 const struct cli_program cli_program = {
-    {"geom-image", "COMMAND ...", "reads the description of a GeometryOS image", options,
-     "  geom-image check config/geom_os_image.yaml\n", NULL, NULL},
+    {"geom-image", "COMMAND ...", "builds and verifies GeometryOS images", options,
+     "  geom-image build config/geom_os_image.yaml\n", NULL, NULL},
     commands,
     exits,
     files,
@@ -64,6 +88,7 @@ int main(int argc, char **argv)
     int at = 1, option, exit_code;
     const char *value;
 
+    setlocale(LC_CTYPE, "C.UTF-8"); /* names of files are UTF-8, whatever the user's terminal shows */
     if (argc == 3 && strcmp(argv[1], "--print") == 0)
         return cli_print(argv[2]);
     option = cli_next(&cli_program.self, argc, argv, &at, &value);
