@@ -18,6 +18,16 @@ static const struct cli_option build_options[] = {
     {0},
 };
 
+static const struct cli_option inspect_options[] = {
+    [INSPECT_JSON] = {"json", 0, NULL, "as one object", NULL},
+    {0},
+};
+
+static const struct cli_option diff_options[] = {
+    [DIFF_JSON] = {"json", 0, NULL, "as one object", NULL},
+    {0},
+};
+
 static const struct cli_option verify_options[] = {
     [VERIFY_OUTPUT] = {"output", 0, "DIR", "where the built image is (build/image)", NULL},
     [VERIFY_JSON] = {"json", 0, NULL, "the report as one object", NULL},
@@ -43,6 +53,17 @@ static const struct cli_command commands[] = {
      "none. The same sources give the same bytes.\n\n"
      "  geom-image build config/geom_os_image.yaml\n",
      NULL, cmd_build},
+    {"inspect", "[IMAGE]", "list what is in an image: how it runs, packages, files", inspect_options,
+     "IMAGE is a root file system (tar), an initramfs, an OCI layout, or a folder with the\n"
+     "outputs of a build; build/image where none is named.\n\n"
+     "  geom-image inspect build/image/geom-os-1.0.oci\n",
+     NULL, cmd_inspect},
+    {"diff", "[--json] A B", "what is other in image B than in image A, down to the setting", diff_options,
+     "A and B are as for inspect. + was added, - is gone, ~ is other: packages, files, the\n"
+     "members of JSON files, how a container runs it. Keys are hidden. It ends with 0 when\n"
+     "nothing is other, and with 1 when something is.\n\n"
+     "  geom-image diff geom-os-1.0.rootfs.tar geom-os-1.1.rootfs.tar\n",
+     NULL, cmd_diff},
     {"verify", "[FILE]", "start the built image, and let it prove its link", verify_options,
      "FILE is the description that it was built from. QEMU starts the image as a machine,\n"
      "beside a Pixi server of its own with a key made for this run.\n"
@@ -54,9 +75,9 @@ static const struct cli_command commands[] = {
 
 static const struct cli_row exits[] = {
     {"0", "done"},
-    {"1", "a check failed"},
+    {"1", "a check failed; images differ"},
     {"2", "usage"},
-    {"3", "the description"},
+    {"3", "the description, or an image that cannot be read"},
     {"14", "something else, a full disk for one"},
     {0},
 };

@@ -19,11 +19,10 @@ static void put_hash(struct pixi_json_out *w, const uint8_t sha256[PIXI_SHA256_L
     put_text(w, "sha256", hex);
 }
 
-static void put_node(struct pixi_json_out *w, const struct pixi_image_node *n)
+void pixi_image_put_node(struct pixi_json_out *w, const struct pixi_image_node *n)
 {
     char text[32];
 
-    pixi_buf_put_str(w->buf, "\n");
     pixi_json_open_object(w);
     put_text(w, "path", n->path);
     put_text(w, "type", kinds[n->kind]);
@@ -71,8 +70,10 @@ void pixi_image_manifest(const struct pixi_image_record *r, struct pixi_buf *out
     put_settings(&w, r);
     pixi_json_name(&w, "files");
     pixi_json_open_array(&w);
-    for (size_t i = 0; i < r->tree->count; i++)
-        put_node(&w, r->tree->nodes[i]);
+    for (size_t i = 0; i < r->tree->count; i++) {
+        pixi_buf_put_str(out, "\n");
+        pixi_image_put_node(&w, r->tree->nodes[i]);
+    }
     pixi_json_close_array(&w);
     pixi_json_close_object(&w);
     pixi_buf_put_str(out, "\n");

@@ -16,6 +16,9 @@ struct pixi_image_record {
 /* pixi_image_manifest -- JSON: every file with type, mode, owner, size and SHA-256, and the hash of the settings. */
 void pixi_image_manifest(const struct pixi_image_record *r, struct pixi_buf *out);
 
+/* pixi_image_put_node -- the manifest's object about one node. */
+void pixi_image_put_node(struct pixi_json_out *w, const struct pixi_image_node *n);
+
 /* pixi_image_spdx -- SPDX 2.3 as JSON: the image, the packages in it, and every file with its checksums.
  *   PIXI_OK | PIXI_E_SYS: reading a file back failed | PIXI_E_NOMEM | PIXI_E_LIMIT */
 int pixi_image_spdx(const struct pixi_image_record *r, struct pixi_buf *out);
