@@ -9,7 +9,7 @@ LIBHEADERS := $(wildcard include/pixiws/*.h)
 L       := $(B)/lib
 
 # Position independent, everything hidden but PIXI_API. tsan: what the thread tests run.
-FLAGS_pic   := -O2 -g -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector-strong \
+FLAGS_pic   := -O2 -g -ffile-prefix-map=$(CURDIR)=. -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector-strong \
                -D_FORTIFY_SOURCE=2
 FLAGS_tsan  := -O1 -g -fsanitize=thread
 LFLAGS_tsan := -fsanitize=thread
