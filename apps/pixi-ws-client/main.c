@@ -38,6 +38,8 @@ static const struct cli_option listen_options[] = {
     {"no-retained", 0, NULL, "without the messages kept from before", NULL},
     {"reply", 0, "PAYLOAD", "answer every request that comes with this", NULL},
     {"retry", 0, NULL, "keep trying when the first connection fails", NULL},
+    {"batch-ms", 0, "MS", "messages come together, at most so often", NULL},
+    {"latest", 0, NULL, "then of several to a topic only the newest", NULL},
     {0},
 };
 

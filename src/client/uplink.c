@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time. */
-enum { FRAME_SPARE = 4096, ENVELOPE_MAX = 8192 };
+/* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time.
+ * BATCH_MAX: how large batches of messages get, docs/protocol.md says. */
+enum { FRAME_SPARE = 4096, ENVELOPE_MAX = 8192, BATCH_MAX = 65536 };
 
 #define OF(member, ptr) ((struct pixi_uplink *)((char *)(ptr)-offsetof(struct pixi_uplink, member)))
 
@@ -94,7 +95,7 @@ static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct p
     is_again = s->was_subscribed;
     s->was_subscribed = true;
     s->pending = p.position;
-    s->is_synced = p.recovered || !s->wants_retained;
+    s->is_synced = p.recovered || !s->how.wants_retained;
     s->is_behind = false;
     s->has_gap |= is_again && !p.recovered;
     if (!p.recovered)
@@ -119,6 +120,18 @@ static void put_since(struct pixi_json_out *w, const struct pixi_uplink_sub *s)
     pixi_json_close_array(w);
 }
 
+static void put_batching(struct pixi_json_out *w, const struct pixi_uplink_how *how)
+{
+    if (!how->batch_ms)
+        return;
+    pixi_json_name(w, "batch_ms");
+    pixi_json_number(w, how->batch_ms);
+    if (!how->is_latest)
+        return;
+    pixi_json_name(w, "latest");
+    pixi_json_bool(w, true);
+}
+
 static void send_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
 {
     struct pixi_json_out w;
@@ -127,16 +140,17 @@ static void send_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
     pixi_json_name(&w, "filter");
     pixi_json_text(&w, s->filter);
     put_since(&w, s);
-    if (!s->wants_retained) {
+    if (!s->how.wants_retained) {
         pixi_json_name(&w, "retained");
         pixi_json_bool(&w, false);
     }
+    put_batching(&w, &s->how);
     /* a failure to queue it shows as a link without room, which ends it and comes back here */
     pixi_uplink_end(c, &w, PIXI_UPLINK_ONCE, c->settings->timeouts.request_ms, on_subscribe_answer,
                     s->filter);
 }
 
-int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained)
+int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, const struct pixi_uplink_how *how)
 {
     struct pixi_uplink_sub *s = calloc(1, sizeof *s), **end = &c->subs;
 
@@ -145,7 +159,7 @@ int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_
         return PIXI_E_NOMEM;
     }
     s->client = c;
-    s->wants_retained = wants_retained;
+    s->how = *how;
     while (*end)
         end = &(*end)->next;
     *end = s;
@@ -442,6 +456,8 @@ static void take_limits(struct pixi_uplink *c)
 
     c->limits = pixi_reach_limits(s);
     c->limits.message_bytes += ENVELOPE_MAX;
+    if (c->limits.message_bytes < BATCH_MAX)
+        c->limits.message_bytes = BATCH_MAX;
     c->limits.queue_bytes += ENVELOPE_MAX;
     pixi_buf_clear(&c->frame);
     c->frame = pixi_buf_init(s->limits.message_bytes + FRAME_SPARE);

@@ -43,6 +43,14 @@ struct pixi_uplink_handlers {
     void (*on_end)(struct pixi_uplink *, const struct pixi_failure *f);
 };
 
+/* How to subscribe. */
+struct pixi_uplink_how {
+    bool wants_retained;
+    bool is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms */
+    uint32_t
+        batch_ms; /* messages come together, at most so often; at most PIXI_RPC_BATCH_MS_MAX, 0: each at once */
+};
+
 enum { PIXI_UPLINK_POSITIONS = 4 };
 
 struct pixi_uplink_sub {
@@ -52,7 +60,8 @@ struct pixi_uplink_sub {
         positions[PIXI_UPLINK_POSITIONS]; /* the highest offset of each epoch, newest first */
     size_t position_count;
     struct pixi_rpc_position pending; /* counts once the snapshot is complete */
-    bool is_synced, was_subscribed, wants_retained;
+    struct pixi_uplink_how how;
+    bool is_synced, was_subscribed;
     bool is_behind; /* messages were passed over, as there was no room: it subscribes again where it stood */
     bool has_gap;   /* some of them, or of those since the last connection, cannot be had again */
     struct pixi_uplink *client;
@@ -105,7 +114,7 @@ void pixi_uplink_clear(struct pixi_uplink *c);
 int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f);
 
 /* pixi_uplink_subscribe -- from now on and on every connection. filter is copied.   PIXI_OK | PIXI_E_NOMEM */
-int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained);
+int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, const struct pixi_uplink_how *how);
 
 /* pixi_uplink_unsubscribe -- nothing comes for this filter any more.   PIXI_OK | PIXI_E_FILTER (there is none) | PIXI_E_NOMEM */
 int pixi_uplink_unsubscribe(struct pixi_uplink *c, const char *filter);
