@@ -7,6 +7,7 @@
 #   make python     the Python module's wheel, in build/python/dist
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
+#   make page       the page for browsers, by Node and npm
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
@@ -94,6 +95,7 @@ $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 $(eval $(call flavour,val))
 include library.mk
+include page.mk
 include rust.mk
 include python.mk
 .SECONDARY:

@@ -72,6 +72,7 @@ struct pixi_server {
     struct pixi_loop *loop;                      /* borrowed */
     const struct pixi_server_settings *settings; /* borrowed */
     const struct pixi_keys *keys;                /* borrowed */
+    const struct pixi_page *page;                /* borrowed; NULL: none */
     enum pixi_server_mode mode;
     struct pixi_server_listener listeners[3 * PIXI_SERVER_LISTEN_MAX];
     struct pixi_tls_context *tls; /* NULL: no listener has it */
@@ -128,6 +129,9 @@ void pixi_conn_refuse(struct pixi_conn *c, const struct pixi_refusal *r);
 void pixi_conn_refuse_error(struct pixi_conn *c, int err);
 /* /healthz, /readyz, and for operators /metrics: answered. false: another path. */
 bool pixi_conn_answer_endpoint(struct pixi_conn *c, const struct pixi_http_head *h);
+
+/* serve.c: a file of the page: answered. false: another path, or a WebSocket is asked for. */
+bool pixi_conn_answer_page(struct pixi_conn *c, const struct pixi_http_head *h);
 
 /* Told 1013: it does not read what it asked for. */
 void pixi_conn_close_slow(struct pixi_conn *c);
