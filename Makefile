@@ -78,8 +78,8 @@ $(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
 
 $$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/cli/*.c apps/$$(a)/*.c))))
 
-# Line editing, in `connect` alone.
-$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit
+# Line editing, in `connect` alone; sines, in `scene` alone.
+$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit -lm
 
 # What `explain` shows is made from docs/errors/.
 $(B)/$(1)/bin/pixi-ws-client: $(B)/$(1)/obj/gen/pages.o

@@ -241,10 +241,14 @@ static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
 {
     struct pixi_uplink_sub *s = find_sub(c, p->filter);
 
-    if (!s || s->is_synced || s->is_behind)
+    if (!s || s->is_behind)
         return;
-    s->is_synced = true;
-    remember(s, s->pending);
+    if (!s->is_synced) {
+        s->is_synced = true;
+        remember(s, s->pending);
+    }
+    if (c->handlers->on_synced)
+        c->handlers->on_synced(c, s);
 }
 
 static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *m)

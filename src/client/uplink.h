@@ -34,6 +34,8 @@ struct pixi_uplink_handlers {
      * lost (is_again), and the retained messages follow. */
     void (*on_subscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *, bool is_again,
                           bool is_recovered);
+    /* The retained messages have all come, or what was missed; what follows is live. */
+    void (*on_synced)(struct pixi_uplink *, const struct pixi_uplink_sub *);
     /* The server ended or refused a subscription. */
     void (*on_unsubscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *,
                             const struct pixi_failure *);
