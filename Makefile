@@ -8,6 +8,7 @@
 #   make image      the GeometryOS image with its kernel and initramfs, in build/image
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
+#   make page       the page for browsers, by Node and npm
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
@@ -80,8 +81,8 @@ $(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
 
 $$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/cli/*.c apps/$$(a)/*.c))))
 
-# Line editing, in `connect` alone.
-$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit
+# Line editing, in `connect` alone; sines, in `scene` alone.
+$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit -lm
 
 # What `explain` shows is made from docs/errors/.
 $(B)/$(1)/bin/pixi-ws-client: $(B)/$(1)/obj/gen/pages.o
@@ -101,6 +102,7 @@ $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 $(eval $(call flavour,val))
 include library.mk
+include page.mk
 include rust.mk
 include python.mk
 include image.mk

@@ -38,6 +38,18 @@ static const struct cli_option listen_options[] = {
     {"no-retained", 0, NULL, "without the messages kept from before", NULL},
     {"reply", 0, "PAYLOAD", "answer every request that comes with this", NULL},
     {"retry", 0, NULL, "keep trying when the first connection fails", NULL},
+    {"batch-ms", 0, "MS", "messages come together, at most so often", NULL},
+    {"latest", 0, NULL, "then of several to a topic only the newest", NULL},
+    {0},
+};
+
+static const struct cli_option scene_options[] = {
+    {"file", 'f', "FILE", "put: the object is the file's bytes", NULL},
+    {"dry-run", 0, NULL, "put: check, and send nothing", NULL},
+    {"all", 0, NULL, "clear: tiles and camera, too", NULL},
+    {"seconds", 0, "SECONDS", "demo: end after that time", NULL},
+    {"objects", 0, "N", "demo: how many drive about (60)", NULL},
+    {"rate", 0, "N", "demo: how often in a second each is moved (10)", NULL},
     {0},
 };
 
@@ -90,6 +102,18 @@ static const struct cli_command commands[] = {
      "  pixi-ws-client listen -n 1 scene/camera\n"
      "  pixi-ws-client listen request/echo --reply '\"hello\"'\n",
      NULL, cmd_listen},
+    {"scene", "put|move|remove|clear|demo ...", "put things on the map that pages show", scene_options,
+     "  put ID [OBJECT|-]  put an object, or with - one after the other, a line each\n"
+     "  move ID X Y        put the object that is there elsewhere\n"
+     "  remove ID...       take objects away\n"
+     "  clear [PREFIX]     take away all whose id begins so\n"
+     "  demo               a small city in motion, until Ctrl-C takes it away\n\n"
+     "docs/scene.md says what an object may be. A mistake in it is refused before it is sent.\n\n"
+     "  pixi-ws-client scene put tram-7 '{\"x\": 12, \"y\": 40, \"sprite\": \"tram\"}'\n"
+     "  pixi-ws-client scene move tram-7 20 40\n"
+     "  pixi-ws-client scene remove tram-7\n"
+     "  pixi-ws-client scene demo --seconds 60\n",
+     "put move remove clear demo", cmd_scene},
     {"connect", "[URL]", "talk raw WebSocket messages, by terminal or pipe", connect_options,
      "A line in is a message out, a message in is a line out. Works with any server.\n\n"
      "  pixi-ws-client connect --protocol pixi.v1\n"

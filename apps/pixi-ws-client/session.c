@@ -123,6 +123,11 @@ static void on_signal(struct pixi_signals *signals, int signal)
 {
     struct session *s = (struct session *)((char *)signals - offsetof(struct session, signals));
 
+    if (s->on_interrupt && !s->is_ending) {
+        s->is_ending = true;
+        s->on_interrupt(s);
+        return;
+    }
     if (s->was_interrupted) { /* the second time: at once */
         s->is_over = true;
         return;

@@ -10,6 +10,7 @@ enum {
     RUN_LISTEN,
     RUN_TLS_LISTEN,
     RUN_KEYS,
+    RUN_PAGE,
     RUN_INSECURE,
     RUN_WORKERS,
     RUN_ECHO,

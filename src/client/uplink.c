@@ -7,8 +7,9 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time. */
-enum { FRAME_SPARE = 4096, ENVELOPE_MAX = 8192 };
+/* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time.
+ * BATCH_MAX: how large batches of messages get, docs/protocol.md says. */
+enum { FRAME_SPARE = 4096, ENVELOPE_MAX = 8192, BATCH_MAX = 65536 };
 
 #define OF(member, ptr) ((struct pixi_uplink *)((char *)(ptr)-offsetof(struct pixi_uplink, member)))
 
@@ -53,7 +54,7 @@ bool pixi_uplink_is_refusal(const struct pixi_uplink *c, const struct pixi_failu
     return c->state == PIXI_UPLINK_WAITING && !pixi_retry_resends(f);
 }
 
-int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained)
+int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, const struct pixi_uplink_how *how)
 {
     struct pixi_uplink_sub *s = calloc(1, sizeof *s), **end = &c->subs;
 
@@ -63,7 +64,7 @@ int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_
     }
     s->client = c;
     s->number = ++c->last_sub;
-    s->wants_retained = wants_retained;
+    s->how = *how;
     while (*end)
         end = &(*end)->next;
     *end = s;
@@ -288,6 +289,8 @@ static void take_limits(struct pixi_uplink *c)
 
     c->limits = pixi_reach_limits(s);
     c->limits.message_bytes += ENVELOPE_MAX;
+    if (c->limits.message_bytes < BATCH_MAX)
+        c->limits.message_bytes = BATCH_MAX;
     c->limits.queue_bytes += ENVELOPE_MAX;
     pixi_buf_clear(&c->frame);
     c->frame = pixi_buf_init(s->limits.message_bytes + FRAME_SPARE);
