@@ -181,8 +181,8 @@ static int work_off(struct work *w)
     const struct pixi_image_node *n;
     int rc = PIXI_OK;
 
-    for (size_t at = 0; rc == PIXI_OK && at < w->queue.len; at += sizeof(const struct pixi_image_node *)) {
-        memcpy(&n, w->queue.bytes + at, sizeof(const struct pixi_image_node *));
+    for (size_t at = 0; rc == PIXI_OK && at < w->queue.len; at += sizeof n) {
+        memcpy(&n, w->queue.bytes + at, sizeof n);
         if (n->where == PIXI_IMAGE_INITRAMFS_ONLY) /* kernel modules: they need nothing of this kind */
             continue;
         pixi_buf_reset(&w->bytes);

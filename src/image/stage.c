@@ -68,20 +68,22 @@ struct paths {
     char ready[PIXI_STAGE_PATH + 300], named[PIXI_STAGE_PATH], former[PIXI_STAGE_PATH + 300];
 };
 
-static void put_paths(const struct pixi_stage *s, size_t i, struct paths *p)
+static struct paths paths_of(const struct pixi_stage *s, size_t i)
 {
-    snprintf(p->ready, sizeof p->ready, "%s/%s", s->work, s->names[i]);
-    snprintf(p->named, sizeof p->named, "%s/%s", s->folder, s->names[i]);
-    snprintf(p->former, sizeof p->former, "%s/.former-%s", s->work, s->names[i]);
+    struct paths p;
+
+    snprintf(p.ready, sizeof p.ready, "%s/%s", s->work, s->names[i]);
+    snprintf(p.named, sizeof p.named, "%s/%s", s->folder, s->names[i]);
+    snprintf(p.former, sizeof p.former, "%s/.former-%s", s->work, s->names[i]);
+    return p;
 }
 
 /* A folder that is not empty cannot be replaced by rename: what has the name moves away first. */
 static int publish_one(const struct pixi_stage *s, size_t i)
 {
-    struct paths p;
+    struct paths p = paths_of(s, i);
     int kept;
 
-    put_paths(s, i, &p);
     if (rename(p.named, p.former) != 0 && errno != ENOENT)
         return PIXI_E_SYS;
     if (rename(p.ready, p.named) == 0)
@@ -94,11 +96,11 @@ static int publish_one(const struct pixi_stage *s, size_t i)
 
 static void take_back(const struct pixi_stage *s, size_t count)
 {
-    struct paths p;
     int kept = errno;
 
     while (count--) {
-        put_paths(s, count, &p);
+        struct paths p = paths_of(s, count);
+
         rename(p.named, p.ready);
         rename(p.former, p.named);
     }

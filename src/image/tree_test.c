@@ -92,7 +92,7 @@ static void test_any_order(void **state)
     (void)state;
     for (int i = 0; i < 400; i++) {
         seed = seed * 1103515245 + 12345;
-        snprintf(path, sizeof path, "/%c/%c-%d/f%d", 'a' + seed % 5, 'a' + (seed >> 8) % 5, (seed >> 16) % 3,
+        snprintf(path, sizeof path, "/%c/%c-%u/f%d", 'a' + seed % 5, 'a' + (seed >> 8) % 5, (seed >> 16) % 3,
                  i);
         assert_int_equal(add_file(path, path, "a test"), PIXI_OK);
         check_shape();
