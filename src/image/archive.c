@@ -7,12 +7,12 @@
 
 enum { PIECE = 64 << 10 };
 
+/* The sink keeps its first failure, which is asked for after each entry. Told of it, libarchive 3.6 would not free its buffer. */
 static la_ssize_t on_write(struct archive *a, void *context, const void *bytes, size_t len)
 {
-    if (pixi_image_sink_put(context, bytes, len) == PIXI_OK)
-        return (la_ssize_t)len;
-    archive_set_error(a, errno, "writing failed");
-    return -1;
+    (void)a;
+    pixi_image_sink_put(context, bytes, len);
+    return (la_ssize_t)len;
 }
 
 static bool is_wanted(const struct pixi_image_archive *how, const struct pixi_image_node *n)
@@ -72,8 +72,8 @@ static int put_contents(const struct pixi_image_tree *t, const struct pixi_image
     return PIXI_OK;
 }
 
-/* libarchive's answers are about the sink or about memory; the sink keeps the first failure. */
-static int put_all(const struct pixi_image_tree *t, const struct pixi_image_archive *how, struct archive *a)
+static int put_all(const struct pixi_image_tree *t, const struct pixi_image_archive *how, struct archive *a,
+                   struct pixi_image_sink *s)
 {
     struct archive_entry *e = archive_entry_new();
     int rc = e ? PIXI_OK : PIXI_E_NOMEM;
@@ -91,6 +91,7 @@ static int put_all(const struct pixi_image_tree *t, const struct pixi_image_arch
             rc = PIXI_E_SYS;
         else if (t->nodes[i]->kind == PIXI_IMAGE_FILE)
             rc = put_contents(t, t->nodes[i], a);
+        rc = rc == PIXI_OK ? pixi_image_sink_put(s, "", 0) : rc;
     }
     archive_entry_free(e);
     return rc;
@@ -107,7 +108,7 @@ static int write_all(const struct pixi_image_tree *t, const struct pixi_image_ar
                      struct pixi_image_sink *s)
 {
     struct archive *a = archive_write_new();
-    int rc;
+    int rc, kept;
 
     if (!a || set_up(how, a) != ARCHIVE_OK ||
         archive_write_set_options(a, how->format == PIXI_IMAGE_TAR ? "hdrcharset=UTF-8" : "") <
@@ -117,15 +118,14 @@ static int write_all(const struct pixi_image_tree *t, const struct pixi_image_ar
         archive_write_free(a);
         return PIXI_E_NOMEM;
     }
-    rc = put_all(t, how, a);
-    if (rc == PIXI_OK && archive_write_close(a) != ARCHIVE_OK)
-        rc = PIXI_E_SYS;
+    rc = put_all(t, how, a, s);
     if (rc == PIXI_E_SYS && archive_errno(a) > 0)
         errno = archive_errno(a);
-    rc = rc == PIXI_E_SYS && errno == ENOMEM ? PIXI_E_NOMEM : rc;
-    if (rc != PIXI_OK)
-        archive_write_fail(a);
+    kept = errno;
+    if (archive_write_close(a) != ARCHIVE_OK && rc == PIXI_OK)
+        rc = PIXI_E_NOMEM; /* nothing else is left to go wrong in it */
     archive_write_free(a);
+    errno = kept;
     return rc;
 }
 
