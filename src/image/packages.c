@@ -192,7 +192,7 @@ static int add_path(const struct adding *a, const char *path)
 {
     struct pixi_image_new n = {.path = path, .origin = a->origin};
     char target[PIXI_IMAGE_PATH_MAX + 1];
-    struct stat st;
+    struct stat st, led_to;
     ssize_t len;
 
     if (lstat(path, &st) != 0) {
@@ -212,6 +212,9 @@ static int add_path(const struct adding *a, const char *path)
         target[len < 0 ? 0 : len] = 0;
         n.kind = PIXI_IMAGE_LINK;
         n.target = target;
+        /* a package's folder /bin is a link here, and in the image already */
+        if (stat(path, &led_to) == 0 && S_ISDIR(led_to.st_mode))
+            n.if_there = PIXI_IMAGE_UNLESS_THERE;
     } else {
         n.source = path;
     }
