@@ -172,7 +172,7 @@ verify: all
 	@tools/verify
 
 test: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs python-wheel helpers
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs python-wheel helpers image-programs
 	@tools/run-tests $(UNIT)
 
 test-unit: deps-test
