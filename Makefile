@@ -6,6 +6,7 @@
 #   make rust       the Rust crates' client, in build/bin, too
 #   make python     the Python module's wheel, in build/python/dist
 #   make image      the GeometryOS image with its kernel and initramfs, in build/image
+#   make test-reproducible two builds of the image in two folders: the same bytes
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
 #   make page       the page for browsers, by Node and npm

@@ -27,3 +27,7 @@ image-rootfs: $(I)/.made
 $(I)/.made: $(IMAGE_SOURCES)
 	@mkdir -p $(@D)
 	@tools/build-image --no-kernel
+
+.PHONY: test-reproducible
+test-reproducible: deps-image
+	@tools/test-reproducible

@@ -19,6 +19,11 @@ int load_description(struct pixi_image_desc *d, const char *path);
 /* open_image -- mistakes are printed. 0 or the exit code; pixi_image_view_close is due on any answer. */
 struct pixi_image_view;
 int open_image(struct pixi_image_view *v, const char *path);
+/* print_paper -- what is in a bill of materials or in a manifest (a JSON file as it is, where JSON is asked for), or which
+ * kernel this is. PAPER_NONE: it is something else, and nothing was printed. */
+enum paper { PAPER_NONE, PAPER_PRINTED };
+enum paper_as { PAPER_TEXT, PAPER_JSON };
+enum paper print_paper(const char *path, enum paper_as as);
 /* print_safely -- text out of an image, which may have anything in it: control characters become '?'. */
 void print_safely(const char *text);
 

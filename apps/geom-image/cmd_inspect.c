@@ -175,6 +175,8 @@ int cmd_inspect(struct app *app, int argc, char **argv)
     (void)app;
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;
+    if (print_paper(path, is_json ? PAPER_JSON : PAPER_TEXT) == PAPER_PRINTED)
+        return PIXI_EXIT_DONE;
     exit_code = open_image(&v, path);
     if (!exit_code && !is_json)
         print_text(&v, path);

@@ -55,7 +55,8 @@ static const struct cli_command commands[] = {
      NULL, cmd_build},
     {"inspect", "[IMAGE]", "list what is in an image: how it runs, packages, files", inspect_options,
      "IMAGE is a root file system (tar), an initramfs, an OCI layout, or a folder with the\n"
-     "outputs of a build; build/image where none is named.\n\n"
+     "outputs of a build; build/image where none is named. Of a bill of materials, a manifest\n"
+     "or a kernel it says what is in it.\n\n"
      "  geom-image inspect build/image/geom-os-1.0.oci\n",
      NULL, cmd_inspect},
     {"diff", "[--json] A B", "what is other in image B than in image A, down to the setting", diff_options,

@@ -14,8 +14,9 @@ struct unpacking {
     struct archive *a;
     const char *file;
     enum pixi_unpack_as as;
-    bool
-        is_hiding; /* a layer is read twice: whiteouts are about what is below it, wherever in it they stand */
+    size_t count; /* of entries */
+    /* A layer is read twice: whiteouts are about what is below it, wherever in it they stand. */
+    bool is_hiding;
     struct pixi_buf *why;
 };
 
@@ -181,8 +182,15 @@ static int take_all(struct unpacking *u)
     struct archive_entry *e;
     int rc = PIXI_OK, got;
 
-    while (rc == PIXI_OK && (got = archive_read_next_header(u->a, &e)) != ARCHIVE_EOF)
+    while (rc == PIXI_OK && (got = archive_read_next_header(u->a, &e)) != ARCHIVE_EOF) {
         rc = got == ARCHIVE_OK || got == ARCHIVE_WARN ? take_entry(u, e) : refuse_archive(u);
+        u->count++;
+    }
+    /* A tar's end is zeros: a file of zeros would be an empty one. */
+    if (rc == PIXI_OK && u->count == 0 && u->as == PIXI_UNPACK_ROOT) {
+        pixi_buf_putf(u->why, "%s cannot be read: nothing is in it", u->file);
+        rc = PIXI_E_SETTINGS;
+    }
     return rc;
 }
 

@@ -15,7 +15,7 @@ enum pixi_unpack_as { PIXI_UNPACK_ROOT, PIXI_UNPACK_LAYER };
  *   why  one phrase: which entry is refused and why, or what is wrong with the archive
  *
  *   PIXI_OK
- *   PIXI_E_SETTINGS  no such archive, broken or cut short; an entry with an absolute path or with .. in it; a hard link to
+ *   PIXI_E_SETTINGS  no such archive, broken, cut short or (a root) empty; an entry with an absolute path or with .. in it; a hard link to
  *                    something that is not there or outside; a device node, pipe or socket outside /dev; a path that leads
  *                    out of the root by links of the archive's own
  *   PIXI_E_LIMIT, PIXI_E_SYS  pixi_image_tree_add's

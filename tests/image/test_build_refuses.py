@@ -105,7 +105,8 @@ BAD = {
     ),
     "base": ("base: tar:nothing.tar\n", {}, r"image\.yaml:3:7: base: .*/nothing\.tar cannot be read: "),
     "no base": ("base: oci:nothing\n", {}, r"image\.yaml:3:7: base: found no oci-layout in .*/nothing"),
-    "no tar": ("base: tar:x__tar\n".replace("__", "."), {"x__tar": "no tar\n"}, r"base: .*/x\.tar cannot be read: "),
+    "zeros": ("base: tar:x.tar\n", {"x__tar": "\0" * 10240}, r"base: .*/x\.tar cannot be read: nothing is in it"),
+    "no tar": ("base: tar:x.tar\n", {"x__tar": "no tar\n"}, r"base: .*/x\.tar cannot be read: "),
 }
 
 

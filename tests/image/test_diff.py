@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import tarfile
 
 import pytest
@@ -117,6 +118,25 @@ def test_inspect_as_json(build, run):
     assert told["kind"] == "OCI image" and told["config"]["Cmd"] == ["sh"]
     assert [p["name"] for p in told["packages"]] == ["busybox-static"]
     assert told["files"] == manifest["files"]
+
+
+def test_inspect_the_papers(build, run, tmp_path):
+    x = build(FIRST)
+    told = run(["geom-image", "inspect", x.path("spdx.json")])
+    assert told.returncode == 0 and re.search(r"^  busybox-static 1:\S+, NOASSERTION$", told.stdout, re.M), told.stdout
+    assert f"{x.path('spdx.json')}: bill of materials of x-1, SPDX-2.3\n" in told.stdout
+    told = run(["geom-image", "inspect", x.path("manifest.json")])
+    assert told.returncode == 0 and "  0777 0:0 link /etc/link -> a\n" in told.stdout
+    told = run(["geom-image", "inspect", "--json", x.path("manifest.json")])
+    assert told.stdout == x.path("manifest.json").read_text()
+    head = bytearray(0x400)
+    head[0x202:0x206], head[0x20E:0x210] = b"HdrS", (0x100).to_bytes(2, "little")
+    head[0x300:0x306] = b"6.1.0\0"
+    (tmp_path / "vmlinuz").write_bytes(head)
+    assert run(["geom-image", "inspect", tmp_path / "vmlinuz"]).stdout == f"{tmp_path}/vmlinuz: Linux kernel 6.1.0\n"
+    head[0x20E:0x210] = b"\xff\xff"
+    (tmp_path / "vmlinuz").write_bytes(head)
+    assert run(["geom-image", "inspect", tmp_path / "vmlinuz"]).returncode == 3
 
 
 def test_a_key_is_never_shown(build, run):
