@@ -8,6 +8,7 @@
 #   make image      the GeometryOS image with its kernel and initramfs, in build/image
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
+#   make run        a server with the page and a city in motion, until Ctrl-C
 #   make page       the page for browsers, by Node and npm
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
