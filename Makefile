@@ -9,6 +9,7 @@
 #   make test-reproducible two builds of the image in two folders: the same bytes
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
+#   make run        a server with the page and a city in motion, until Ctrl-C
 #   make page       the page for browsers, by Node and npm
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion

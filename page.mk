@@ -3,12 +3,17 @@
 #
 # Without web/dist the server is built all the same; its page then says how to build one.
 
-.PHONY: page
+.PHONY: page run
 page: deps-build
 	@tools/install-deps page
 	@cd web && npm ci --ignore-scripts --no-audit --no-fund && npm run build
 	@find web/dist -type f \( -name '*.js' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) \
 	    -exec gzip -9nkf {} +
+
+# DEMO: options of `pixi-ws-client scene demo`.
+DEMO ?=
+run: all
+	@tools/run $(DEMO)
 
 # Made anew each time, which is quick, and kept where nothing has changed.
 .PHONY: look-at-page

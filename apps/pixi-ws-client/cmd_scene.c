@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { FILE_, DRY_RUN, ALL, SECONDS, OBJECTS, RATE };
+enum { FILE_, DRY_RUN, ALL, SECONDS, OBJECTS, RATE, FORMAT, PREFIX, CENTER, SCALE };
 
 int scene_usage(const char *what)
 {
@@ -211,6 +211,16 @@ static int run_remove(struct scene *s)
 
 /* --- the words ------------------------------------------------------------------------------------------------ */
 
+static int read_scale(const char *text, double *out)
+{
+    char *end;
+
+    *out = strtod(text, &end);
+    if (end != text && !*end && *out > 0 && *out <= 1e6)
+        return 0;
+    return scene_usage("--scale: expected a number, more than 0, at most 1000000");
+}
+
 static int take_option(struct scene_options *o, int option, const char *value)
 {
     switch (option) {
@@ -219,7 +229,11 @@ static int take_option(struct scene_options *o, int option, const char *value)
     case ALL: o->is_all = true; return 0;
     case SECONDS: return read_seconds("--seconds", value, &o->run_ms) ? 0 : PIXI_EXIT_USAGE;
     case OBJECTS: return read_count("--objects", value, &o->objects) ? 0 : PIXI_EXIT_USAGE;
-    default: return read_count("--rate", value, &o->rate) ? 0 : PIXI_EXIT_USAGE;
+    case RATE: return read_count("--rate", value, &o->rate) ? 0 : PIXI_EXIT_USAGE;
+    case FORMAT: o->format = value; return 0;
+    case PREFIX: o->prefix = value; return 0;
+    case CENTER: o->center = value; return 0;
+    default: return read_scale(value, &o->scale);
     }
 }
 
@@ -233,6 +247,7 @@ static const struct {
     {"remove", run_remove, 0},
     {"clear", scene_run_clear, 1 << ALL},
     {"demo", scene_run_demo, 1 << SECONDS | 1 << OBJECTS | 1 << RATE},
+    {"import", scene_run_import, 1 << DRY_RUN | 1 << FORMAT | 1 << PREFIX | 1 << CENTER | 1 << SCALE},
 };
 
 static int run_word(struct scene *s, const char *word, unsigned given)
@@ -244,12 +259,12 @@ static int run_word(struct scene *s, const char *word, unsigned given)
             return scene_usage("an option that does not go with this: --help says which go with what");
         return words[i].run(s);
     }
-    return scene_usage("expected put, move, remove, clear or demo");
+    return scene_usage("expected put, move, remove, clear, demo or import");
 }
 
 int cmd_scene(struct app *app, int argc, char **argv)
 {
-    struct scene s = {.publisher.session.app = app};
+    struct scene s = {.publisher.session.app = app, .options.scale = 1};
     const char *value;
     unsigned given = 0;
     int option, index = 1, exit_code = 0;
@@ -263,7 +278,7 @@ int cmd_scene(struct app *app, int argc, char **argv)
             return exit_code;
     }
     if (index == argc)
-        return scene_usage("expected put, move, remove, clear or demo");
+        return scene_usage("expected put, move, remove, clear, demo or import");
     s.argc = argc - index - 1;
     s.argv = argv + index + 1;
     return run_word(&s, argv[index], given);

@@ -45,11 +45,15 @@ static const struct cli_option listen_options[] = {
 
 static const struct cli_option scene_options[] = {
     {"file", 'f', "FILE", "put: the object is the file's bytes", NULL},
-    {"dry-run", 0, NULL, "put: check, and send nothing", NULL},
+    {"dry-run", 0, NULL, "put, import: check, and send nothing", NULL},
     {"all", 0, NULL, "clear: tiles and camera, too", NULL},
     {"seconds", 0, "SECONDS", "demo: end after that time", NULL},
     {"objects", 0, "N", "demo: how many drive about (60)", NULL},
     {"rate", 0, "N", "demo: how often in a second each is moved (10)", NULL},
+    {"format", 0, "FORMAT", "import: what FILE holds; else its name says so", "geojson csv"},
+    {"prefix", 0, "TEXT", "import: ids begin with this; else with the file's name", NULL},
+    {"center", 0, "PLACE", "import: LON,LAT of what lies at 0, 0; else the first", NULL},
+    {"scale", 0, "UNITS", "import: units for a metre (1)", NULL},
     {0},
 };
 
@@ -102,18 +106,20 @@ static const struct cli_command commands[] = {
      "  pixi-ws-client listen -n 1 scene/camera\n"
      "  pixi-ws-client listen request/echo --reply '\"hello\"'\n",
      NULL, cmd_listen},
-    {"scene", "put|move|remove|clear|demo ...", "put things on the map that pages show", scene_options,
+    {"scene", "put|move|remove|clear|demo|import ...", "put things on the map that pages show", scene_options,
      "  put ID [OBJECT|-]  put an object, or with - one after the other, a line each\n"
      "  move ID X Y        put the object that is there elsewhere\n"
      "  remove ID...       take objects away\n"
      "  clear [PREFIX]     take away all whose id begins so\n"
-     "  demo               a small city in motion, until Ctrl-C takes it away\n\n"
+     "  demo               a small city in motion, until Ctrl-C takes it away\n"
+     "  import FILE|-      put what a GeoJSON or CSV file holds\n\n"
      "docs/scene.md says what an object may be. A mistake in it is refused before it is sent.\n\n"
      "  pixi-ws-client scene put tram-7 '{\"x\": 12, \"y\": 40, \"sprite\": \"tram\"}'\n"
      "  pixi-ws-client scene move tram-7 20 40\n"
      "  pixi-ws-client scene remove tram-7\n"
-     "  pixi-ws-client scene demo --seconds 60\n",
-     "put move remove clear demo", cmd_scene},
+     "  pixi-ws-client scene demo --seconds 60\n"
+     "  pixi-ws-client scene import --center 13.4,52.5 stops.geojson\n",
+     "put move remove clear demo import", cmd_scene},
     {"connect", "[URL]", "talk raw WebSocket messages, by terminal or pipe", connect_options,
      "A line in is a message out, a message in is a line out. Works with any server.\n\n"
      "  pixi-ws-client connect --protocol pixi.v1\n"

@@ -11,7 +11,8 @@ enum { SCENE_TOPIC_MAX = sizeof SCENE_OBJECTS + PIXI_SCENE_ID_MAX };
 
 struct scene_options {
     bool is_dry, is_all;
-    const char *file;
+    const char *file, *format, *prefix, *center;
+    double scale;
     uint64_t run_ms, objects, rate; /* of the demo; 0: not given */
 };
 
@@ -52,5 +53,6 @@ int scene_mistakes(const struct scene *s, const struct pixi_buf *lines);
 int scene_run_move(struct scene *s);
 int scene_run_clear(struct scene *s);
 int scene_run_demo(struct scene *s);
+int scene_run_import(struct scene *s);
 
 #endif

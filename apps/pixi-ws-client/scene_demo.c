@@ -69,7 +69,7 @@ static void go_on(struct publisher *p)
         if (take_next(d, id))
             exit_code = scene_put(d->scene, id,
                                   d->state == GOING ? pixi_cur_init(NULL, 0) : pixi_buf_cur(&d->object));
-        else if (d->state == BUILDING)
+        else if (d->state == BUILDING && p->low > p->seq) /* all of it is there */
             start_moving(d);
         else
             break;

@@ -85,8 +85,8 @@ static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {0}};
 const struct cli_program cli_program = {
     {"pixi-ws-server",
      "[--config FILE] [--keys FILE] [--listen ADDR:PORT]...\n"
-     "[--tls-listen ADDR:PORT]... [--page DIR] [--insecure] [--echo]\n"
-     "[--log LEVEL]",
+     "[--tls-listen ADDR:PORT]... [--insecure] [--echo]\n"
+     "[--page DIR] [--log LEVEL]",
      "the Pixi hub: topics, requests and history over WebSocket", run_options,
      "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to come\n"
      "back, closes with 1012 and ends with 0. SIGHUP reads settings, API keys and certificate\n"

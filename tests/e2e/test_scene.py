@@ -83,7 +83,8 @@ def test_a_mistake_is_refused_before_it_is_sent(map_of):
         [], ["paint"], ["put"], ["put", "a"], ["put", "a/b", TRAM], ["put", "a", TRAM, "more"], ["put", "x" * 129, TRAM],
         ["move", "a", "1"], ["move", "a", "1", "b"], ["move", "a", "1", "1e10"], ["move", "a", "0x1", "1"], ["remove"],
         ["remove", "#"], ["clear", "a", "b"], ["clear", "--all", "a"], ["demo", "now"], ["demo", "--objects", "100001"],
-        ["demo", "--rate", "121"], ["put", "a", TRAM, "--rate", "5"],
+        ["demo", "--rate", "121"], ["put", "a", TRAM, "--rate", "5"], ["import"], ["import", "--format", "png", "x"],
+        ["import", "--scale", "0", "x"],
     ],
 )  # fmt: skip
 def test_wrong_usage_needs_no_server(client, args):
