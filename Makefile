@@ -20,6 +20,7 @@
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
 #   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change
 #   make test-system the systemd unit in a booted Debian 12
+#   make bench      topic index and store, measured beside what they are compared to
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -108,6 +109,7 @@ include page.mk
 include rust.mk
 include python.mk
 include image.mk
+include bench.mk
 .SECONDARY:
 -include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val tsan,$(B)/$(f)/test/*/*/*.d \
                     $(B)/$(f)/test/*/*/*/*.d))

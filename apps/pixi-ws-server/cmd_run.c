@@ -54,6 +54,7 @@ static int take_option(const struct reading *r, int option, const char *value)
     case RUN_TLS_LISTEN: override(r, "tls.listen", value, "--tls-listen"); return 0;
     case RUN_KEYS: override(r, "keys_file", value, "--keys"); return 0;
     case RUN_PAGE: override(r, "page", value, "--page"); return 0;
+    case RUN_DATA: override(r, "data", value, "--data"); return 0;
     case RUN_INSECURE: override(r, "insecure", "true", "--insecure"); return 0;
     case RUN_WORKERS: override(r, "workers", value, "--workers"); return 0;
     case RUN_ECHO: r->run->mode = PIXI_SERVER_ECHO; return 0;
@@ -163,7 +164,10 @@ static void raise_descriptors(const struct pixi_server_settings *s)
 static void tell_start(int rc, struct pixi_cur problem)
 {
     int len = (int)pixi_cur_left(&problem);
-    const char *layer = rc == PIXI_E_SYS ? "tcp" : rc == PIXI_E_NOMEM ? "internal" : "settings";
+    const char *layer = rc == PIXI_E_SYS       ? "tcp"
+                        : rc == PIXI_E_STORAGE ? "disk"
+                        : rc == PIXI_E_NOMEM   ? "internal"
+                                               : "settings";
     const char *fix = rc == PIXI_E_NOMEM ? "free memory on this machine"
                                          : "correct \"tls\" in the settings, or the file that it names";
 

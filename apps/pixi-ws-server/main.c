@@ -11,6 +11,8 @@ static const struct cli_option run_options[] = {
                         "the same with TLS, by \"tls\" in the settings; may be repeated", NULL},
     [RUN_KEYS] = {"keys", 0, "FILE", "the API keys that may come in", NULL},
     [RUN_PAGE] = {"page", 0, "DIR", "serve the page of this folder, instead of the one built in", NULL},
+    [RUN_DATA] = {"data", 0, "DIR", "keep messages in this folder; else in memory, for as long as it runs",
+                  NULL},
     [RUN_INSECURE] = {"insecure", 0, NULL, "listen beyond this machine without TLS", NULL},
     [RUN_WORKERS] = {"workers", 0, "N", "how many loops: one, so far", "1"},
     [RUN_ECHO] = {"echo", 0, NULL, "no hub: send every message back as it came, any path, no key", NULL},
@@ -84,7 +86,7 @@ static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {0}};
 
 const struct cli_program cli_program = {
     {"pixi-ws-server",
-     "[--config FILE] [--keys FILE] [--listen ADDR:PORT]...\n"
+     "[--config FILE] [--keys FILE] [--data DIR] [--listen ADDR:PORT]...\n"
      "[--tls-listen ADDR:PORT]... [--insecure] [--echo]\n"
      "[--page DIR] [--log LEVEL]",
      "the Pixi hub: topics, requests and history over WebSocket", run_options,

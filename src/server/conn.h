@@ -10,7 +10,7 @@
 #include "server/limits.h"
 #include "server/metrics.h"
 #include "server/server.h"
-#include "store/memory.h"
+#include "server/store.h"
 
 #define PIXI_SERVER_PATH     "/api/v1"
 #define PIXI_SERVER_PROTOCOL "pixi.v1"
@@ -79,7 +79,7 @@ struct pixi_server {
     size_t listener_count;
     struct pixi_link_limits limits;
     size_t soft_queue; /* bytes waiting from which a reader counts as slow */
-    struct pixi_memory *memory;
+    struct pixi_server_store store;
     struct pixi_hub hub;
     struct pixi_hub_gateway gateway; /* dialect pixi.v1 */
     struct pixi_buf note;            /* the notification encoded last, its frame header before it */

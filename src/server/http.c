@@ -112,11 +112,17 @@ static void answer_ready(struct pixi_conn *c)
         "the store takes no more retained messages: see limits.retained_count "
         "and limits.retained_bytes",
         "Retry-After", "30"};
+    static const struct pixi_refusal refusing = {503, PIXI_REFUSED_NOT_READY,
+                                                 "the store takes nothing: its disk is full or fails",
+                                                 "Retry-After", "5"};
     const struct pixi_server *s = c->server;
+    struct pixi_sqlite_store_stats store = pixi_server_store_stats(&s->store);
 
     if (s->is_draining)
         pixi_conn_refuse(c, &stopping);
-    else if (pixi_memory_is_full(s->memory))
+    else if (store.is_refusing)
+        pixi_conn_refuse(c, &refusing);
+    else if (store.is_full)
         pixi_conn_refuse(c, &full);
     else
         answer_ok(c);

@@ -60,7 +60,7 @@ struct view {
     const struct pixi_counters *c;
     uint64_t states[3]; /* of connections: handshake, open, closing */
     uint64_t subscriptions, calls, waiting, bytes_in, bytes_out, requests, keys, is_ready;
-    struct pixi_memory_stats store;
+    struct pixi_sqlite_store_stats store;
     uint64_t limit_connections;
     struct {
         uint64_t start_ms, open_fds, max_fds, resident, size;
@@ -137,8 +137,8 @@ static struct view look(const struct pixi_server *s)
         look_at(&v, PIXI_LIST_ITEM(l, struct pixi_conn, in_server));
     v.requests = s->hub.request_count;
     v.keys = pixi_keys_count(s->keys);
-    v.is_ready = !s->is_draining && !pixi_memory_is_full(s->memory);
-    v.store = pixi_memory_stats(s->memory);
+    v.store = pixi_server_store_stats(&s->store);
+    v.is_ready = !s->is_draining && !v.store.is_full && !v.store.is_refusing;
     v.limit_connections = s->settings->limits.connections;
     look_at_process(&v);
     return v;
@@ -216,10 +216,13 @@ static void put_start(const struct metric *m, const struct view *v, struct pixi_
                   (unsigned long long)(v->process.start_ms % 1000));
 }
 
-static void put_cpu(const struct metric *m, const struct view *v, struct pixi_buf *b)
+static void put_us(const struct metric *m, const struct view *v, struct pixi_buf *b)
 {
-    pixi_buf_putf(b, "%s %llu.%06llu\n", m->name, (unsigned long long)(v->process.cpu_us / 1000000),
-                  (unsigned long long)(v->process.cpu_us % 1000000));
+    uint64_t us;
+
+    memcpy(&us, (const char *)v + m->offset, sizeof us);
+    pixi_buf_putf(b, "%s %llu.%06llu\n", m->name, (unsigned long long)(us / 1000000),
+                  (unsigned long long)(us % 1000000));
 }
 
 static void put_open_fds(const struct metric *m, const struct view *v, struct pixi_buf *b)
@@ -300,10 +303,18 @@ static const struct metric table[] = {
     SEEN("store_retained_messages", "gauge", store.retained, "Retained messages."),
     SEEN("store_retained_bytes", "gauge", store.retained_bytes, "Bytes that these take."),
     SEEN("store_producers", "gauge", store.producers, "Producers whose sequence numbers are remembered."),
+    SEEN("store_file_bytes", "gauge", store.file_bytes, "Bytes of the store's file; 0 in memory."),
+    SEEN("store_commits_total", "counter", store.commits, "Groups of writes that were stored on disk."),
+    SEEN("store_failed_commits_total", "counter", store.failed_commits, "Groups that the disk refused."),
+    SEEN("store_writes_total", "counter", store.writes,
+         "Messages and records of the groups that were stored."),
+    {"pixi_store_commit_seconds_total", "counter", "What these groups took, in seconds.", put_us,
+     offsetof(struct view, store.commit_us)},
     SEEN("keys", "gauge", keys, "API keys that are known."),
     {"pixi_reloads_total", "counter", "Files read again on SIGHUP.", put_reloads, 0},
     {"process_start_time_seconds", "gauge", "When the server started, in seconds since 1970.", put_start, 0},
-    {"process_cpu_seconds_total", "counter", "Processor time used, in seconds.", put_cpu, 0},
+    {"process_cpu_seconds_total", "counter", "Processor time used, in seconds.", put_us,
+     offsetof(struct view, process.cpu_us)},
     {"process_open_fds", "gauge", "Open file descriptors.", put_open_fds, 0},
     {"process_max_fds", "gauge", "Descriptors that the system allows.", put_max_fds, 0},
     {"process_resident_memory_bytes", "gauge", "Memory in use.", put_resident, 0},

@@ -226,7 +226,7 @@ void pixi_server_set_deadline(struct pixi_server *s)
 static void on_trim(struct pixi_timer *t)
 {
     struct pixi_server *s = (struct pixi_server *)((char *)t - offsetof(struct pixi_server, trim));
-    struct pixi_store *store = pixi_memory_store(s->memory);
+    struct pixi_store *store = pixi_server_store_calls(&s->store);
 
     store->call->trim(store, pixi_clock_wall_ms());
     pixi_loop_set_timer(s->loop, t, TRIM_MS);
@@ -234,34 +234,22 @@ static void on_trim(struct pixi_timer *t)
 
 /* --- starting and stopping ------------------------------------------------------------------------------------ */
 
-static int start_hub(struct pixi_server *s)
+static int start_hub(struct pixi_server *s, struct pixi_buf *problem)
 {
-    struct pixi_memory_config config = pixi_memory_config_default;
-    struct pixi_policy policies[PIXI_POLICIES_MAX];
     struct pixi_hub_limits limits = pixi_hub_limits_default;
     uint8_t hash_key[16];
     int rc;
 
-    for (size_t i = 0; i < s->settings->history.count && i < PIXI_POLICIES_MAX; i++) {
-        const struct pixi_server_history *h = pixi_server_settings_history(s->settings, i);
-
-        policies[config.policy_count++] =
-            (struct pixi_policy){pixi_cur_str(h->filter), h->max_messages, h->max_bytes, h->max_age_s};
-    }
-    config.policies = policies;
-    config.retained_count = s->settings->limits.retained_count;
-    config.retained_bytes = s->settings->limits.retained_bytes;
-    if (getrandom(&config.epoch, sizeof config.epoch, 0) < 0 || getrandom(hash_key, sizeof hash_key, 0) < 0 ||
-        getrandom(config.hash_key, sizeof config.hash_key, 0) < 0 ||
+    if (getrandom(hash_key, sizeof hash_key, 0) < 0 ||
         getrandom(s->sources.hash_key, sizeof s->sources.hash_key, 0) < 0)
         return PIXI_E_SYS;
-    config.epoch |= 1; /* never 0 */
-    if ((rc = pixi_memory_new(&config, &s->memory)) != PIXI_OK)
+    rc = pixi_server_store_open(&s->store, s->loop, s->settings, s->mode == PIXI_SERVER_HUB, problem);
+    if (rc != PIXI_OK)
         return rc;
     limits.subs_per_peer = s->settings->limits.subscriptions;
     limits.requests_per_peer = s->settings->limits.requests;
     s->gateway = (struct pixi_hub_gateway){.call = &pixi_gateway_calls, .ctx = s};
-    pixi_hub_init(&s->hub, pixi_memory_store(s->memory), &limits, hash_key);
+    pixi_hub_init(&s->hub, pixi_server_store_calls(&s->store), &limits, hash_key);
     return PIXI_OK;
 }
 
@@ -352,7 +340,7 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     s->started_ms = pixi_clock_wall_ms();
     pixi_server_take_limits(s);
     s->usage = calloc(pixi_keys_count(keys) + 1, sizeof *s->usage);
-    rc = s->usage ? start_hub(s) : PIXI_E_NOMEM;
+    rc = s->usage ? start_hub(s, problem) : PIXI_E_NOMEM;
     if (rc == PIXI_OK && settings->tls.listen.count)
         rc = pixi_server_reload_tls(s, problem);
     if (rc == PIXI_OK)
@@ -457,9 +445,10 @@ void pixi_server_free(struct pixi_server *s)
         pixi_list_remove(&call->in_conn);
         free(call);
     }
-    if (s->memory)
+    pixi_server_store_stop(&s->store);
+    if (s->hub.store)
         pixi_hub_clear(&s->hub);
-    pixi_memory_free(s->memory);
+    pixi_server_store_close(&s->store);
     if (s->note_shared)
         pixi_shared_release(s->note_shared);
     pixi_tls_context_free(s->tls);

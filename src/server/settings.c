@@ -161,6 +161,13 @@ static const struct pixi_conf_row rows[] = {
      .min = 1,
      .max = 4095,
      .expected = "the path of the folder with the built page, such as web/dist"},
+    {.path = "data",
+     .kind = PIXI_CONF_STRING,
+     .flags = PIXI_CONF_AT_START,
+     .offset = AT(data),
+     .min = 1,
+     .max = 4000,
+     .expected = "the path of a folder"},
     {.path = "origins",
      .kind = PIXI_CONF_STRINGS,
      .offset = AT(origins),
@@ -280,6 +287,7 @@ int pixi_server_settings_load(struct pixi_server_settings *s, const char *path, 
     if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
         s->keys_path = pixi_conf_path(&s->conf, "keys_file", s->keys_file);
         s->page_path = pixi_conf_path(&s->conf, "page", s->page);
+        s->data_path = pixi_conf_path(&s->conf, "data", s->data);
         check_listeners(s, "listen", &s->listen, ", tls.listen,", mistakes);
         check_listeners(s, "metrics.listen", &s->metrics.listen, "", mistakes);
         check_queue(s, mistakes);

@@ -30,6 +30,7 @@ struct pixi_server_settings {
     bool insecure;         /* listen beyond loopback without TLS */
     const char *keys_file; /* as given; keys_path is what to open */
     const char *page;      /* a folder, as given; page_path is what to read; NULL: what is built in */
+    const char *data;      /* as given; data_path is what to open; NULL: in memory */
     struct pixi_conf_strings origins; /* exact, lower case, or "*" */
     struct pixi_conf_objects history; /* of struct pixi_server_history: pixi_server_settings_history */
     struct {
@@ -52,6 +53,7 @@ struct pixi_server_settings {
     /* worked out by load */
     const char
         *keys_path; /* keys_file from the settings file's folder; from a flag or the environment: as given */
+    const char *data_path; /* so is data */
 
     const char *page_path; /* NULL: none */
 

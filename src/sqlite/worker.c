@@ -61,10 +61,16 @@ static uint64_t now_us(void)
 /* --- the thread ---------------------------------------------------------------------------------------------- */
 
 /* What is done goes to the caller, and with it the state that its jobs have led to. */
-static void hand_over(struct pixi_worker *w, const struct list *jobs)
+static void wake_caller(const struct pixi_worker *w)
 {
     const uint64_t one = 1;
 
+    if (write(w->fd, &one, sizeof one) < 0)
+        assert(errno == EAGAIN); /* as full as can be: it is readable */
+}
+
+static void hand_over(struct pixi_worker *w, const struct list *jobs)
+{
     pthread_mutex_lock(&w->lock);
     if (w->done.first)
         w->done.last->next = jobs->first;
@@ -72,13 +78,13 @@ static void hand_over(struct pixi_worker *w, const struct list *jobs)
         w->done.first = jobs->first;
     w->done.last = jobs->last;
     pthread_mutex_unlock(&w->lock);
-    if (write(w->fd, &one, sizeof one) < 0)
-        assert(errno == EAGAIN); /* as full as can be: it is readable */
+    wake_caller(w);
 }
 
-static void note_damage(struct pixi_worker *w)
+static void note_damage(struct pixi_worker *w, int rc)
 {
     pthread_mutex_lock(&w->lock);
+    w->stats.why = sqlite3_errstr(rc);
     w->stats.is_refusing = w->stats.is_damaged = true;
     pthread_mutex_unlock(&w->lock);
 }
@@ -91,7 +97,7 @@ static void run_reads(struct pixi_worker *w, const struct list *jobs)
         rc = job->run(job, w->ctx);
         job->err = pixi_db_err(rc);
         if (pixi_db_is_damage(rc))
-            note_damage(w);
+            note_damage(w, rc);
     }
     hand_over(w, jobs);
 }
@@ -119,9 +125,12 @@ static int write_all(struct pixi_worker *w, const struct list *jobs)
 static void note(struct pixi_worker *w, int rc, uint64_t count, uint64_t us)
 {
     struct pixi_worker_stats *s = &w->stats;
+    bool is_new = s->is_refusing != (rc != SQLITE_OK);
 
     pthread_mutex_lock(&w->lock);
     s->is_refusing = rc != SQLITE_OK;
+    if (rc != SQLITE_OK)
+        s->why = sqlite3_errstr(rc);
     s->is_damaged = s->is_damaged || pixi_db_is_damage(rc);
     s->failed += rc != SQLITE_OK;
     if (rc == SQLITE_OK && count) {
@@ -130,6 +139,8 @@ static void note(struct pixi_worker *w, int rc, uint64_t count, uint64_t us)
         s->commit_us += us;
     }
     pthread_mutex_unlock(&w->lock);
+    if (is_new)
+        wake_caller(w);
 }
 
 /* No jobs: a probe. */

@@ -43,6 +43,7 @@ struct pixi_worker_stats {
     uint64_t jobs;            /* of those commits */
     uint64_t commit_us;       /* that these took, from the first write on */
     bool is_refusing;         /* the last group, or probe, failed */
+    const char *why;          /* the last failure in SQLite's words, static; NULL: there was none */
     bool is_damaged;          /* the file is: nothing is written any more until it was opened anew */
 };
 
@@ -63,7 +64,7 @@ void pixi_worker_stop(struct pixi_worker *w);
 /* pixi_worker_put -- PIXI_OK, or PIXI_E_LIMIT: too many wait, the job stays the caller's. */
 int pixi_worker_put(struct pixi_worker *w, struct pixi_job *job);
 
-/* pixi_worker_fd -- readable when something is done. The worker's own. */
+/* pixi_worker_fd -- readable when something is done, or is_refusing is no more what it was. The worker's own. */
 int pixi_worker_fd(const struct pixi_worker *w);
 
 /* pixi_worker_take -- call `done` of every job that is. False: there was none. */

@@ -210,8 +210,8 @@ static void a_probe_after_a_failure(void **state)
     fault.fail_sync = fault.syncs + 1;
     put(&n, 1, PIXI_JOB_WRITES);
     assert_int_equal(pixi_worker_start(worker), PIXI_OK);
-    assert_int_equal(poll(&p, 1, 20000), 1);
-    pixi_worker_take(worker);
+    while (n.err == PIXI_MORE && poll(&p, 1, 20000) == 1) /* that it refuses is told as well */
+        pixi_worker_take(worker);
     assert_int_equal(n.err, PIXI_E_STORAGE);
     while (pixi_worker_stats(worker).is_refusing)
         poll(NULL, 0, 10);

@@ -289,7 +289,7 @@ static enum pixi_store_kept kept(struct pixi_store *store, struct pixi_cur filte
     struct pixi_histories h = pixi_filters_histories(&s->log.filters, pixi_filter_inner(filter));
 
     for (size_t i = 0; i < h.count; i++)
-        if (s->view.history[h.at[i]].trimmed >= from)
+        if (s->view.history[h.at[i]].trimmed >= from || s->view.history[h.at[i]].gap >= from)
             return PIXI_STORE_GONE;
     return h.is_whole ? PIXI_STORE_WHOLE : PIXI_STORE_KEPT;
 }

@@ -89,6 +89,7 @@ struct pixi_sqlite_store_stats {
     uint64_t writes;                  /* appends and puts of those commits */
     uint64_t commit_us;               /* that these took */
     uint64_t file_bytes;              /* the database's, its log apart */
+    const char *why;                  /* the last failure in SQLite's words, static */
     bool is_refusing;                 /* the disk is full or fails: the last group was not stored */
     bool is_damaged;                  /* the file is: repaired at the next start */
     bool is_full; /* as many retained messages as may be, or all but 1/64 of their bytes */

@@ -105,7 +105,7 @@ static int look_up(struct pixi_log_db *log, const struct pixi_log_place *place, 
 /* The producer, known or new, its low raised. */
 static int enter(struct pixi_log_db *log, const struct pixi_msg *msg, struct producer *p, int *err)
 {
-    bool is_more;
+    bool is_more = false;
     int rc = get_producer(log, msg, p);
 
     if (rc == SQLITE_OK && !p->id)

@@ -1,6 +1,9 @@
 #include "store/sqlite_log.h"
 
-enum { DROPS_MAX = 5000 }; /* in one trim, so that appends get their turn */
+enum {
+    DROPS_MAX = 5000,  /* in one trim, so that appends get their turn */
+    PAGES_SPARE = 256, /* that a file may always have free */
+};
 
 static sqlite3_stmt *bound(struct pixi_log_db *log, enum pixi_log_statement which, int64_t value)
 {
@@ -291,6 +294,21 @@ int pixi_log_append(struct pixi_log_db *log, const struct pixi_msg *msg, unsigne
 
 /* --- the rest ------------------------------------------------------------------------------------------------ */
 
+/* Free pages go back to the system, some at a time, once they are more than a quarter. */
+static int give_back(struct pixi_log_db *log, bool *is_more)
+{
+    int64_t spare, pages;
+    int rc;
+
+    if ((rc = pixi_db_int(&log->db, "PRAGMA freelist_count", &spare)) != SQLITE_OK ||
+        (rc = pixi_db_int(&log->db, "PRAGMA page_count", &pages)) != SQLITE_OK)
+        return rc;
+    if (spare < PAGES_SPARE || spare <= pages / 4)
+        return SQLITE_OK;
+    *is_more = true;
+    return pixi_db_exec(&log->db, "PRAGMA incremental_vacuum(1000)");
+}
+
 int pixi_log_trim(struct pixi_log_db *log, uint64_t now_ms, bool *is_more)
 {
     uint64_t left = DROPS_MAX;
@@ -302,7 +320,9 @@ int pixi_log_trim(struct pixi_log_db *log, uint64_t now_ms, bool *is_more)
     while (rc == SQLITE_OK && is_found && left && left--)
         rc = drop_expired(log, now_ms, &is_found);
     *is_more = left == 0;
-    return rc == SQLITE_OK ? pixi_log_dedup_trim(log, now_ms, is_more) : rc;
+    if (rc == SQLITE_OK)
+        rc = pixi_log_dedup_trim(log, now_ms, is_more);
+    return rc == SQLITE_OK ? give_back(log, is_more) : rc;
 }
 
 int pixi_log_finish(struct pixi_log_db *log)

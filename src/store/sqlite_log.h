@@ -25,7 +25,9 @@ struct pixi_log_history {
     uint64_t messages, bytes;
     uint64_t dropped; /* every message up to this offset is out of it */
     uint64_t trimmed; /* the highest of them that went before its expiry */
-    bool is_changed;  /* since the last commit */
+    uint64_t
+        gap; /* up to here some may be missing that never went: not kept then, or not saved of a damaged file */
+    bool is_changed; /* since the last commit */
 };
 
 struct pixi_log_state {

@@ -296,6 +296,7 @@ struct pixi_sqlite_store_stats pixi_sqlite_store_stats(struct pixi_sqlite_store 
         .writes = w.jobs,
         .commit_us = w.commit_us,
         .file_bytes = stat(s->path, &st) == 0 ? (uint64_t)st.st_size : 0,
+        .why = w.why,
         .is_refusing = w.is_refusing,
         .is_damaged = w.is_damaged,
         .is_full = v->retained >= limits->retained_count ||

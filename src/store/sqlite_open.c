@@ -18,7 +18,7 @@ const struct pixi_db_schema pixi_log_schema = {
         " retained_bytes INTEGER NOT NULL, producers INTEGER NOT NULL, seqs INTEGER NOT NULL,"
         " records INTEGER NOT NULL, probes INTEGER NOT NULL);"
         "CREATE TABLE history (id INTEGER PRIMARY KEY, filter BLOB NOT NULL, messages INTEGER NOT NULL,"
-        " bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, trimmed INTEGER NOT NULL);"
+        " bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, trimmed INTEGER NOT NULL, gap INTEGER NOT NULL);"
         "CREATE TABLE message (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
         " flags INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB NOT NULL, payload BLOB NOT NULL);"
         "CREATE TABLE retained (topic BLOB PRIMARY KEY, id INTEGER NOT NULL, position INTEGER NOT NULL,"
@@ -74,7 +74,7 @@ static const char *const statements[PIXI_LOG_STATEMENTS] = {
 /* Histories as the file has them: their filters, and what of each is gone. */
 struct before {
     struct pixi_cur filter[PIXI_HISTORIES_MAX]; /* in bytes */
-    uint64_t dropped[PIXI_HISTORIES_MAX], trimmed[PIXI_HISTORIES_MAX];
+    uint64_t trimmed[PIXI_HISTORIES_MAX], gap[PIXI_HISTORIES_MAX];
     size_t count; /* with the last, which has no filter */
     struct pixi_buf bytes;
 };
@@ -84,8 +84,8 @@ static int read_histories(struct pixi_log_db *log, struct before *b)
     sqlite3_stmt *s = NULL;
     size_t at[PIXI_HISTORIES_MAX + 1] = {0};
     int rc = sqlite3_prepare_v2(
-        log->db.handle, "SELECT id, filter, messages, bytes, dropped, trimmed FROM history ORDER BY id", -1,
-        &s, NULL);
+        log->db.handle, "SELECT id, filter, messages, bytes, dropped, trimmed, gap FROM history ORDER BY id",
+        -1, &s, NULL);
 
     for (b->count = 0; rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW; b->count++, rc = SQLITE_OK) {
         if (b->count == PIXI_HISTORIES_MAX || sqlite3_column_int64(s, 0) != (int64_t)b->count) {
@@ -94,13 +94,14 @@ static int read_histories(struct pixi_log_db *log, struct before *b)
         }
         pixi_buf_put_cur(&b->bytes, pixi_db_column(s, 1));
         at[b->count + 1] = b->bytes.len;
-        b->dropped[b->count] = (uint64_t)sqlite3_column_int64(s, 4);
         b->trimmed[b->count] = (uint64_t)sqlite3_column_int64(s, 5);
+        b->gap[b->count] = (uint64_t)sqlite3_column_int64(s, 6);
         log->now.history[b->count] =
             (struct pixi_log_history){.messages = (uint64_t)sqlite3_column_int64(s, 2),
                                       .bytes = (uint64_t)sqlite3_column_int64(s, 3),
-                                      .dropped = b->dropped[b->count],
-                                      .trimmed = b->trimmed[b->count]};
+                                      .dropped = (uint64_t)sqlite3_column_int64(s, 4),
+                                      .trimmed = b->trimmed[b->count],
+                                      .gap = b->gap[b->count]};
     }
     sqlite3_finalize(s);
     for (size_t h = 0; h < b->count; h++)
@@ -138,38 +139,39 @@ static void home(sqlite3_context *ctx, int count, sqlite3_value **value)
         sqlite3_result_int64(ctx, pixi_log_row(h, pixi_log_offset(sqlite3_value_int64(value[1]))));
 }
 
-/* What of this filter's messages is gone, or was never kept? A filter that one of those before covers lost what
- * these lost; of another nobody knows. */
-static uint64_t trimmed_of(const struct before *b, struct pixi_cur filter, uint64_t head)
+/* What is missing of this filter's messages. A filter that one of those before covers misses what these miss; of
+ * another nobody knows. */
+static void look_back(const struct before *b, struct pixi_cur filter, struct pixi_log_history *h,
+                      uint64_t head)
 {
     struct pixi_filters f = {.count = b->count ? b->count - 1 : 0};
-    struct pixi_histories h;
-    uint64_t trimmed = 0;
+    struct pixi_histories of = {.count = 0};
 
-    if (filter.p == filter.end)
-        return head;
     memcpy(f.at, b->filter, f.count * sizeof f.at[0]);
-    h = pixi_filters_histories(&f, filter);
-    if (!h.is_whole)
-        return head;
-    for (size_t i = 0; i < h.count; i++)
-        if (b->trimmed[h.at[i]] > trimmed)
-            trimmed = b->trimmed[h.at[i]];
-    return trimmed;
+    if (filter.p != filter.end && b->count)
+        of = pixi_filters_histories(&f, filter);
+    if (!of.is_whole)
+        h->gap = head;
+    for (size_t i = 0; i < of.count; i++) {
+        h->trimmed = b->trimmed[of.at[i]] > h->trimmed ? b->trimmed[of.at[i]] : h->trimmed;
+        h->gap = b->gap[of.at[i]] > h->gap ? b->gap[of.at[i]] : h->gap;
+    }
 }
 
-static int put_history(struct pixi_log_db *log, size_t h, struct pixi_cur filter, uint64_t trimmed)
+static int put_history(struct pixi_log_db *log, size_t h, struct pixi_cur filter,
+                       const struct pixi_log_history *is)
 {
     sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(log->db.handle,
-                                "INSERT INTO history SELECT ?1, ?2, count(*),"
-                                " coalesce(sum(length(topic) + length(headers) + length(payload)), 0), 0, ?3"
-                                " FROM message WHERE id > ?4 AND id < ?5",
-                                -1, &s, NULL);
+    int rc =
+        sqlite3_prepare_v2(log->db.handle,
+                           "INSERT INTO history SELECT ?1, ?2, count(*),"
+                           " coalesce(sum(length(topic) + length(headers) + length(payload)), 0), 0, ?3, ?4"
+                           " FROM message WHERE id > ?5 AND id < ?6",
+                           -1, &s, NULL);
 
     if (rc == SQLITE_OK)
-        rc = pixi_db_bind(s, "ibiii", (int64_t)h, filter, (int64_t)trimmed, pixi_log_row(h, 0),
-                          pixi_log_row(h + 1, 0));
+        rc = pixi_db_bind(s, "ibiiii", (int64_t)h, filter, (int64_t)is->trimmed, (int64_t)is->gap,
+                          pixi_log_row(h, 0), pixi_log_row(h + 1, 0));
     if (rc == SQLITE_OK)
         rc = pixi_db_done(s);
     sqlite3_finalize(s);
@@ -182,8 +184,10 @@ static int put_histories(struct pixi_log_db *log, const struct before *b, bool i
 
     for (size_t h = 0; rc == SQLITE_OK && h <= log->filters.count; h++) {
         struct pixi_cur filter = h < log->filters.count ? log->filters.at[h] : pixi_cur_str("");
+        struct pixi_log_history is = {.gap = is_salvaged ? log->now.head : 0};
 
-        rc = put_history(log, h, filter, is_salvaged ? log->now.head : trimmed_of(b, filter, log->now.head));
+        look_back(b, filter, &is, log->now.head);
+        rc = put_history(log, h, filter, &is);
     }
     return rc;
 }

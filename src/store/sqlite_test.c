@@ -110,6 +110,35 @@ static void trimmed_stays_trimmed(void **state)
     assert_int_equal(pixi_sqlite_store_stats(disk).messages, 1);
 }
 
+/* Space that is not needed any more is the system's again. */
+static void the_file_shrinks(void **state)
+{
+    static char payload[4000];
+    struct pixi_msg msg = {
+        .topic = pixi_cur_str("t/1"), .payload = pixi_cur_init(payload, sizeof payload), .time_ms = 1000};
+    uint64_t before;
+
+    (void)state;
+    policies[0].max_bytes = 1 << 24;
+    stop();
+    reopen();
+    for (; sent_count < 1000; sent_count++) {
+        sent[sent_count].err = PIXI_MORE;
+        store->call->append(store, &msg, 0, &sent[sent_count]);
+    }
+    settle();
+    policies[0].max_messages = 10;
+    stop();
+    reopen();
+    before = pixi_sqlite_store_stats(disk).file_bytes;
+    store->call->trim(store, 1000);
+    settle();
+    stop(); /* the log goes to the file */
+    reopen();
+    assert_int_equal(pixi_sqlite_store_stats(disk).messages, 10);
+    assert_true(pixi_sqlite_store_stats(disk).file_bytes < before);
+}
+
 /* Other policies: what is kept finds its new history, `since` holds where nothing can be missing. */
 static void policies_change(void **state)
 {
@@ -357,6 +386,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restart_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(positions_are_not_given_twice, begin, end),
         cmocka_unit_test_setup_teardown(trimmed_stays_trimmed, begin, end),
+        cmocka_unit_test_setup_teardown(the_file_shrinks, begin, end),
         cmocka_unit_test_setup_teardown(policies_change, begin, end),
         cmocka_unit_test(a_write_fails),
         cmocka_unit_test(a_write_is_torn),

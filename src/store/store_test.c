@@ -253,6 +253,46 @@ static void long_history(void **state)
     assert_int_equal(reads, 1);
 }
 
+static int keyed(uint8_t producer, uint64_t seq, uint64_t low, const char *payload, uint64_t time_ms)
+{
+    struct pixi_msg msg = {.topic = pixi_cur_str("big/x"),
+                           .payload = pixi_cur_str(payload),
+                           .time_ms = time_ms,
+                           .flags = PIXI_MSG_KEY,
+                           .key = {.producer = {producer}, .seq = seq, .low = low},
+                           .key_owner = pixi_cur_str("owner")};
+
+    store->call->append(store, &msg, WANTS, &store);
+    backend_settle(backend);
+    return committed.err ? committed.err : (int)committed.pos.offset;
+}
+
+static void idempotency_keys(void **state)
+{
+    const uint64_t days_90 = UINT64_C(90) * 24 * 3600 * 1000;
+
+    (void)state;
+    assert_int_equal(keyed(1, 5, 1, "a", 1000), 1);
+    assert_int_equal(keyed(1, 4, 1, "b", 1000), 2); /* in any order */
+    assert_int_equal(keyed(2, 5, 1, "c", 1000), 3); /* another's */
+    assert_int_equal(keyed(1, 5, 1, "a", 1000), 1);
+    assert_int_equal(keyed(1, 5, 1, "x", 1000), PIXI_E_KEY_REUSED);
+    assert_int_equal(keyed(1, 6, 7, "x", 1000), PIXI_E_RPC_PARAMS);
+    assert_int_equal(keyed(1, 9, 5, "d", 1000), 4); /* forgets 4 */
+    assert_int_equal(keyed(1, 4, 1, "b", 1000), PIXI_E_RPC_PARAMS);
+    assert_int_equal(keyed(1, 5, 1, "a", 1000), 1); /* 5 stands */
+    assert_int_equal(backend->stats().producers, 2);
+    assert_int_equal(backend->stats().seqs, 3);
+    assert_int_equal(keyed(2, 6, 1, "e", 2000), 5);
+    store->call->trim(store, 1000 + days_90); /* the first was idle for so long, the second not quite */
+    backend_settle(backend);
+    assert_int_equal(backend->stats().producers, 1);
+    assert_int_equal(backend->stats().seqs, 2);
+    assert_int_equal(keyed(3, 1, 1, "f", 2000 + days_90), 6); /* and now the second */
+    assert_int_equal(backend->stats().producers, 1);
+    assert_int_equal(backend->stats().seqs, 1);
+}
+
 static struct {
     int err;
     uint64_t version;
@@ -320,6 +360,7 @@ static int run(const struct backend *which)
         cmocka_unit_test_setup_teardown(kept_or_gone, begin, end),
         cmocka_unit_test_setup_teardown(last_in_pieces, begin, end),
         cmocka_unit_test_setup_teardown(long_history, begin, end),
+        cmocka_unit_test_setup_teardown(idempotency_keys, begin, end),
         cmocka_unit_test_setup_teardown(records, begin, end),
     };
 

@@ -285,7 +285,7 @@ def test_another_keys_file(server, settings, run, tmp_path):
 
 CHANGED = {
     "listen": ["127.0.0.1:0", "127.0.0.1:0"], "tls__listen": ["127.0.0.1:0"], "metrics__listen": ["127.0.0.1:0"], "insecure": True,
-    "history": [], "limits__retained_count": 5, "limits__retained_bytes": 5000,
+    "data": "elsewhere", "history": [], "limits__retained_count": 5, "limits__retained_bytes": 5000,
     "page": "elsewhere",
 }
 

@@ -1,0 +1,15 @@
+# Benchmarks. Only ratios within one run say something: `make bench` measures each thing beside what it is compared to.
+# Included by Makefile.
+
+BENCHES := topics store
+$(B)/bench/%: bench/%.c bench/bench.h $(B)/rel/libpixi-core.a
+	@mkdir -p $(@D)
+	@echo '  LD    $@'
+	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -o $@ $< $(B)/rel/libpixi-core.a $(LDLIBS) -lsqlite3
+
+.PHONY: bench
+bench: deps-build
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BENCHES:%=$(B)/bench/%)
+	@$(B)/bench/topics | tee $(B)/bench/topics.txt
+	@echo
+	@$(B)/bench/store $(B)/bench/data | tee $(B)/bench/store.txt
