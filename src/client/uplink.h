@@ -11,6 +11,7 @@
 struct pixi_uplink;
 struct pixi_uplink_sub;
 struct pixi_dialect;
+struct pixi_uplink_mqtt;
 
 /* A message as it came. Borrowed for the callback. */
 struct pixi_uplink_message {
@@ -102,7 +103,9 @@ struct pixi_uplink {
     size_t call_count;
     uint64_t last_id;
     uint32_t last_sub;
+    struct pixi_uplink_mqtt *mqtt; /* owned; NULL: another dialect */
     bool has_failure;
+    bool is_refused;             /* failure says already why this connection ends */
     bool has_no_room;            /* set by the owner: hand on no messages until pixi_uplink_catch_up */
     bool is_full;                /* the link had no room for a call: those that follow wait as well */
     struct pixi_failure failure; /* of the connection that just ended */
