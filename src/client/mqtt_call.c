@@ -66,6 +66,16 @@ static void put_publish(struct pixi_uplink *c, struct pixi_cur topic, struct pix
         c->frame.err = c->mqtt->props.err;
 }
 
+/* What has no answer is said now or not at all. */
+static int send_now(struct pixi_uplink *c)
+{
+    if (c->frame.err)
+        return c->frame.err;
+    return c->state == PIXI_UPLINK_OPEN
+               ? pixi_link_send(&c->link, PIXI_WS_BINARY, c->frame.bytes, c->frame.len)
+               : PIXI_E_WS_CLOSED;
+}
+
 /* --- publish, request, reply ------------------------------------------------------------------------------------ */
 
 int pixi_mqtt_publish(struct pixi_uplink *c, const struct pixi_uplink_out *out, uint64_t timeout_ms,
@@ -79,7 +89,10 @@ int pixi_mqtt_publish(struct pixi_uplink *c, const struct pixi_uplink_out *out, 
         pixi_mqtt_prop_put_num(props, PIXI_MQTT_PROP_MESSAGE_EXPIRY,
                                out->expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)out->expiry_s);
     put_headers(props, out->headers);
-    put_publish(c, pixi_cur_str(out->topic), out->payload, (unsigned)c->settings->mqtt.qos, out->is_retained);
+    put_publish(c, pixi_cur_str(out->topic), out->payload, on_answer ? (unsigned)c->settings->mqtt.qos : 0,
+                out->is_retained);
+    if (!on_answer)
+        return send_now(c);
     return pixi_uplink_add_call(c, publish_name, is_once ? PIXI_UPLINK_ONCE : PIXI_UPLINK_RESEND, timeout_ms,
                                 on_answer, ctx);
 }
@@ -246,7 +259,7 @@ void pixi_mqtt_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
         return;
     }
     if (m->version == PIXI_MQTT_V5)
-        f.retain_handling = s->wants_retained ? 0 : 2;
+        f.retain_handling = s->how.wants_retained ? 0 : 2;
     pixi_buf_reset(&m->props);
     pixi_buf_reset(&m->headers);
     if (m->can_number)
