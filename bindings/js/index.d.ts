@@ -10,8 +10,18 @@ export interface Position {
 }
 
 export type Family =
-  | "FAILED" | "USAGE" | "SETTINGS" | "CONNECT" | "KEY" | "PROTOCOL" | "TIMEOUT" | "CLOSED" | "NO_RESPONDER" | "FULL"
-  | "LOST" | "TOO_LARGE";
+  | "FAILED"
+  | "USAGE"
+  | "SETTINGS"
+  | "CONNECT"
+  | "KEY"
+  | "PROTOCOL"
+  | "TIMEOUT"
+  | "CLOSED"
+  | "NO_RESPONDER"
+  | "FULL"
+  | "LOST"
+  | "TOO_LARGE";
 
 export class PixiError extends Error {
   readonly family: Family;
@@ -121,7 +131,11 @@ export class Client {
   connect(options?: { retry?: boolean; timeoutMs?: number }): Promise<void>;
   retryNow(): void;
   close(code?: number, reason?: string): Promise<{ code: number; reason: string }>;
-  publish(topic: string, payload: Payload, options?: PublishOptions & { timeoutMs?: number; nowait?: boolean }): Promise<Position>;
+  publish(
+    topic: string,
+    payload: Payload,
+    options?: PublishOptions & { timeoutMs?: number; nowait?: boolean },
+  ): Promise<Position>;
   notify(topic: string, payload: Payload, options?: PublishOptions): boolean;
   request(topic: string, payload: Payload, options?: { timeoutMs?: number; headers?: Headers }): Promise<Message>;
   reply(request: Message, payload: Payload, options?: { headers?: Headers }): Promise<void>;

@@ -15,8 +15,7 @@ function put(name, code, reason) {
 }
 
 function sayError(error) {
-  if (!(error instanceof PixiError))
-    throw error;
+  if (!(error instanceof PixiError)) throw error;
   assert(error.family === "CLOSED" || (error.layer && error.message && error.fix), `${error.stack} ${error.fix}`);
   put(error.family, error.closeCode, error.closeCode ? error.reason : "");
 }
@@ -39,9 +38,10 @@ async function connected(more = {}) {
 }
 
 async function connect() {
-  if (is("new-settings", "connect-settings"))
-    return say(() => new Client(url, standard));
-  const client = is("connect-again") ? await connected() : new Client(url, { ...standard, allowPlaintext: is("connect-name") });
+  if (is("new-settings", "connect-settings")) return say(() => new Client(url, standard));
+  const client = is("connect-again")
+    ? await connected()
+    : new Client(url, { ...standard, allowPlaintext: is("connect-name") });
   const timeoutMs = is("connect-timeout", "connect-started") ? SOON : undefined;
   if (is("connect-started")) {
     client.start({ retry: true });
@@ -51,21 +51,24 @@ async function connect() {
 }
 
 async function send() {
-  if (is("send-early"))
-    return say(() => new Client(url, standard).publish("event/tram", 12345678));
+  if (is("send-early")) return say(() => new Client(url, standard).publish("event/tram", 12345678));
   const client = await connected();
   if (is("send-would-block", "send-no-room")) {
     const options = is("send-would-block") ? { nowait: true } : { timeoutMs: SOON };
     const all = Array.from({ length: 100 }, () => client.publish("event/tram", 12345678, options));
-    await Promise.any(all.map((one) => one.then(() => assert(false), (error) => error))).then(sayError);
+    await Promise.any(
+      all.map((one) =>
+        one.then(
+          () => assert(false),
+          (error) => error,
+        ),
+      ),
+    ).then(sayError);
     return;
   }
-  if (is("send-too-large"))
-    return say(() => client.publish("event/tram", new Uint8Array(1025)));
-  if (is("send-bad-topic"))
-    return say(() => client.publish("event/#", 1));
-  if (is("send-late"))
-    await client.close();
+  if (is("send-too-large")) return say(() => client.publish("event/tram", new Uint8Array(1025)));
+  if (is("send-bad-topic")) return say(() => client.publish("event/#", 1));
+  if (is("send-late")) await client.close();
   await say(() => client.publish("event/tram", 12345678, is("send-unanswered") ? { timeoutMs: SOON } : {}));
 }
 
@@ -73,12 +76,12 @@ async function request() {
   const isUnanswered = is("request-unanswered");
   const client = await connected(isUnanswered ? { connectMs: 50 } : {});
   const reply = await say(() => client.request("request/x", 1, isUnanswered ? { timeoutMs: 1 } : {}));
-  if (reply)
-    assert.deepEqual([reply.payload, reply.headers], ["pong", [["a", "b"]]]);
+  if (reply) assert.deepEqual([reply.payload, reply.headers], ["pong", [["a", "b"]]]);
 }
 
 function told(client) {
-  const all = [], readers = [];
+  const all = [];
+  const readers = [];
   const tell = (what) => (readers.length ? readers.shift()(what) : all.push(what));
   client.onState(({ error }) => error && tell(error));
   return { tell, next: async () => all.shift() ?? new Promise((resolve) => readers.push(resolve)) };
@@ -96,22 +99,17 @@ async function reply() {
   await client.connect();
   const asked = await news.next();
   assert(asked.isRequest);
-  if (is("reply-lost"))
-    assert.equal((await news.next()).family, "LOST");
+  if (is("reply-lost")) assert.equal((await news.next()).family, "LOST");
   await say(() => (is("reply-error") ? client.replyError(asked, "no trams today") : client.reply(asked, 1)));
 }
 
 async function subscribe() {
-  if (is("subscribe-early"))
-    return say(() => void new Client(url, standard).subscribe("event/#"));
+  if (is("subscribe-early")) return say(() => void new Client(url, standard).subscribe("event/#"));
   const client = await connected({ requestMs: is("subscribe-unanswered") ? SOON : 5000 });
-  if (is("unsubscribe-unknown"))
-    return say(() => client.unsubscribe("event/#"));
+  if (is("unsubscribe-unknown")) return say(() => client.unsubscribe("event/#"));
   await say(() => client.subscribe(is("subscribe-bad-filter") ? "event/#/x" : "event/#").ready.then(() => {}));
-  if (is("subscribe-twice"))
-    await say(() => client.subscribe("event/#").ready.then(() => {}));
-  if (is("unsubscribe"))
-    await say(() => client.unsubscribe("event/#"));
+  if (is("subscribe-twice")) await say(() => client.subscribe("event/#").ready.then(() => {}));
+  if (is("unsubscribe")) await say(() => client.unsubscribe("event/#"));
 }
 
 async function recv() {
@@ -132,13 +130,11 @@ async function recv() {
 }
 
 async function close() {
-  if (is("close-early"))
-    return say(() => new Client(url, standard).close());
+  if (is("close-early")) return say(() => new Client(url, standard).close());
   const client = await connected({ closeMs: is("close-unanswered") ? SOON : 3000 });
   const how = { "close-code": [4001, "that is all"], "close-wrong": [1006] }[row] ?? [];
   await say(() => client.close(...how));
-  if (is("close-twice"))
-    await say(() => client.close());
+  if (is("close-twice")) await say(() => client.close());
   if (is("close-and-connect")) {
     await say(() => client.connect());
     await say(() => client.publish("event/tram", 12345678).then(() => {}));

@@ -148,7 +148,9 @@ def test_the_first_lines_of_the_page(hub, spawn, client_of, program_node, root, 
     code = re.search(r"```js\n(import \{ Client \}.*?)```", page, re.S)[1]
     server = hub()
     code = code.replace("@pixi-ws/client", str(root / "bindings/js/src/index.js"))
-    code = code.replace('"ws://127.0.0.1:8768/api/v1", { key }', f'"{server.url}", {{ key: "{server.key}", WebSocket }}')
+    code = code.replace(
+        '"ws://127.0.0.1:8768/api/v1", { key }', f'"{server.url}", {{ key: "{server.key}", WebSocket }}'
+    )
     code = code.replace("\nfor await", "\nconsole.log('published');\nfor await")
     head = 'import { createRequire } from "node:module";\nconst WebSocket = createRequire(import.meta.url)("ws");\n'
     (tmp_path / "example.mjs").write_text(head + code)

@@ -1,4 +1,4 @@
-// use.mjs WHAT URL KEY NARROW-KEY -- @pixi-ws/client in use, with a hub. Prints "done", or lines that test_javascript.py waits for.
+// use.mjs WHAT URL KEY NARROW-KEY -- @pixi-ws/client in use, with a hub. Prints what test_javascript.py waits for.
 import assert from "node:assert";
 import { createRequire } from "node:module";
 import { Client } from "../../bindings/js/src/index.js";
@@ -19,8 +19,7 @@ async function fails(promise, family) {
 
 async function take(iterator, count) {
   const out = [];
-  while (out.length < count)
-    out.push((await iterator.next()).value);
+  while (out.length < count) out.push((await iterator.next()).value);
   return out;
 }
 
@@ -30,22 +29,39 @@ async function payloads() {
   const every = client.subscribe("event/#");
   await every.ready;
   const bytes = Uint8Array.from({ length: 70000 }, (_, i) => i * 7);
-  const sent = [1, "x", "", null, { a: [true, "ü🦆"] }, bytes, new Uint8Array(), bytes.subarray(3, 9), new DataView(bytes.buffer, 1, 2)];
+  const sent = [
+    1,
+    "x",
+    "",
+    null,
+    { a: [true, "ü🦆"] },
+    bytes,
+    new Uint8Array(),
+    bytes.subarray(3, 9),
+    new DataView(bytes.buffer, 1, 2),
+  ];
   for (const payload of sent)
-    await client.publish("event/x", payload, { headers: [["a", "b"], ["a", "c"]] });
+    await client.publish("event/x", payload, {
+      headers: [
+        ["a", "b"],
+        ["a", "c"],
+      ],
+    });
   const came = await take(every, sent.length);
   came.forEach((message, i) => {
     const payload = sent[i] instanceof DataView ? bytes.slice(1, 3) : sent[i];
     assert.deepEqual(message.payload, payload instanceof Uint8Array ? new Uint8Array(payload) : payload);
     assert.equal(message.isJson, !ArrayBuffer.isView(sent[i]));
     assert.equal(message.isEmpty, i === 6);
-    assert.deepEqual(message.headers, [["a", "b"], ["a", "c"]]);
+    assert.deepEqual(message.headers, [
+      ["a", "b"],
+      ["a", "c"],
+    ]);
     assert(message.offset > 0 && message.epoch.length === 16 && message.timeMs > 1e12);
   });
   const circle = {};
   circle.circle = circle;
-  for (const payload of [undefined, () => 1, 1n, circle])
-    await fails(client.publish("event/x", payload), "USAGE");
+  for (const payload of [undefined, () => 1, 1n, circle]) await fails(client.publish("event/x", payload), "USAGE");
   assert.equal(client.queuedBytes, 0);
 }
 
@@ -53,17 +69,16 @@ async function iterators() {
   const client = await connected();
   const every = client.subscribe("event/#");
   await every.ready;
-  for (let i = 0; i < 5; i++)
-    await client.publish("event/x", i);
+  for (let i = 0; i < 5; i++) await client.publish("event/x", i);
   let sum = 0;
   for await (const message of every) {
     sum += message.payload;
-    if (message.payload === 3)
-      break;
+    if (message.payload === 3) break;
   }
   assert.equal(sum, 6);
   await fails(client.unsubscribe("event/#"), "USAGE"); // the break has done it
-  const first = client.subscribe("event/#"), second = client.subscribe("event/#");
+  const first = client.subscribe("event/#");
+  const second = client.subscribe("event/#");
   assert.deepEqual(await first.next(), { value: undefined, done: true }); // replaced
   const refused = new Client(url, { key: narrow, WebSocket });
   await refused.connect();
@@ -75,7 +90,8 @@ async function iterators() {
 }
 
 async function requests() {
-  const asker = await connected(), responder = await connected();
+  const asker = await connected();
+  const responder = await connected();
   const asked = responder.subscribe("request/#");
   await asked.ready;
   for (let i = 0; i < 3; i++) {
@@ -102,7 +118,10 @@ async function backpressure() {
   const positions = await Promise.all(all);
   clearInterval(watch);
   assert(most > 20_000 && most <= 200_000, `${most}`);
-  assert.deepEqual(positions.map((p) => p.offset), positions.map((_, i) => positions[0].offset + i));
+  assert.deepEqual(
+    positions.map((p) => p.offset),
+    positions.map((_, i) => positions[0].offset + i),
+  );
   const came = await take(every, 300);
   assert(came.every((message, i) => message.payload[0] === i));
 }
@@ -112,39 +131,47 @@ async function reader() {
   const client = await connected({ queueCount: 10 });
   const every = client.subscribe("event/#");
   await every.ready;
-  for (let i = 0; i < 95; i++)
-    await client.publish("event/x", i);
+  for (let i = 0; i < 95; i++) await client.publish("event/x", i);
   const came = await take(every, 95);
-  assert.deepEqual(came.map((message) => message.payload), came.map((_, i) => i));
+  assert.deepEqual(
+    came.map((message) => message.payload),
+    came.map((_, i) => i),
+  );
   assert(came.every((message) => !message.isAfterGap));
 }
 
 /** A handler that throws is heard of, and nothing else stops. */
 async function handlers() {
-  const client = await connected(), thrown = [], came = [];
+  const client = await connected();
+  const thrown = [];
+  const came = [];
   process.on("uncaughtException", (error) => thrown.push(error.message));
   const end = new Promise((resolve) => {
     client.subscribe("event/#", {
       onMessage: (message) => {
         came.push(message.payload);
-        if (message.payload === 2)
-          resolve();
+        if (message.payload === 2) resolve();
         throw new Error(`at ${message.payload}`);
       },
     });
   });
-  for (let i = 0; i < 3; i++)
-    await client.publish("event/x", i);
+  for (let i = 0; i < 3; i++) await client.publish("event/x", i);
   await end;
   await new Promise(setImmediate);
-  assert.deepEqual([came, thrown], [[0, 1, 2], ["at 0", "at 1", "at 2"]]);
+  assert.deepEqual(
+    [came, thrown],
+    [
+      [0, 1, 2],
+      ["at 0", "at 1", "at 2"],
+    ],
+  );
   assert.equal(client.notify("event/x", 3), true);
   assert.throws(() => client.notify("event/#", 3), { family: "USAGE" });
   await client.close();
   assert.equal(client.notify("event/x", 4), false);
 }
 
-/** As a browser's page has it: with an Origin, a wrong key is told by closing with 3000. Here without: no connection. */
+/** To a page, which has an Origin, a wrong key is told by closing with 3000. Without, there is no connection. */
 async function withKey() {
   const client = new Client(url, { key: "pk_of-nobody", WebSocket });
   await fails(client.connect(), "CONNECT");
@@ -173,10 +200,8 @@ function retry() {
 
 function watch(client) {
   client.onState(({ name, error, retryAt }) => {
-    if (name === "open")
-      console.log("open");
-    if (name === "waiting")
-      console.log(`waiting ${error.closeCode} ${retryAt - Date.now()}`);
+    if (name === "open") console.log("open");
+    if (name === "waiting") console.log(`waiting ${error.closeCode} ${retryAt - Date.now()}`);
   });
 }
 
@@ -203,8 +228,7 @@ async function resume() {
     },
   });
   client.onState(async ({ name }) => {
-    if (name !== "waiting" || next)
-      return;
+    if (name !== "waiting" || next) return;
     for (next = 1; next <= 3; next++)
       await client.publish("event/x", next).then(() => console.log(`published ${next}`));
   });
@@ -221,7 +245,19 @@ async function cut() {
   client.start();
 }
 
-const doing = { payloads, iterators, requests, backpressure, reader, handlers, key: withKey, retry, restart, resume, cut };
+const doing = {
+  payloads,
+  iterators,
+  requests,
+  backpressure,
+  reader,
+  handlers,
+  key: withKey,
+  retry,
+  restart,
+  resume,
+  cut,
+};
 await doing[what]();
 if (!["restart", "resume", "cut"].includes(what)) {
   console.log("done");

@@ -25,21 +25,30 @@ export class Calls {
   add(method, params, { once = false, nowait = false, always = false, timeoutMs = 0, onResult } = {}) {
     const id = ++this.lastId;
     const text = JSON.stringify({ jsonrpc: "2.0", id, method, params });
-    const call = { id, text, size: new TextEncoder().encode(text).length, method, once, onResult, isSent: false, timer: 0 };
+    const call = {
+      id,
+      text,
+      size: new TextEncoder().encode(text).length,
+      method,
+      once,
+      onResult,
+      isSent: false,
+      timer: 0,
+    };
     if (call.size > this.options.messageBytes) {
       const fix = "send a smaller message, or raise messageBytes";
-      throw new PixiError("TOO_LARGE", `${method}: ${call.size} bytes are over the limit of ${this.options.messageBytes}`, { layer: "limits", fix, isFinal: true });
+      throw new PixiError(
+        "TOO_LARGE",
+        `${method}: ${call.size} bytes are over the limit of ${this.options.messageBytes}`,
+        { layer: "limits", fix, isFinal: true },
+      );
     }
     const hasRoom = always || (this.hasRoom(call) && !this.waiting.length);
-    if (!hasRoom && nowait)
-      throw full();
+    if (!hasRoom && nowait) throw full();
     const promise = new Promise((resolve, reject) => Object.assign(call, { resolve, reject }));
-    if (timeoutMs)
-      call.timer = setTimeout(() => this.fail(call, timedOut(method)), timeoutMs);
-    if (hasRoom)
-      this.begin(call);
-    else
-      this.waiting.push(call);
+    if (timeoutMs) call.timer = setTimeout(() => this.fail(call, timedOut(method)), timeoutMs);
+    if (hasRoom) this.begin(call);
+    else this.waiting.push(call);
     return promise;
   }
 
@@ -51,23 +60,19 @@ export class Calls {
     const isBehind = this.drainTimer !== 0;
     this.byId.set(call.id, call);
     this.bytes += call.size;
-    if (!isBehind)
-      this.send(call);
+    if (!isBehind) this.send(call);
   }
 
   send(call) {
     call.isSent = this.transmit(call.text);
-    if (!call.isSent && this.isUp())
-      this.drainTimer ||= setTimeout(() => this.flush(), DRAIN_MS);
+    if (!call.isSent && this.isUp()) this.drainTimer ||= setTimeout(() => this.flush(), DRAIN_MS);
     return call.isSent;
   }
 
   /** There is a connection, or room again: what was not sent goes, in order. */
   flush() {
     this.stopDraining();
-    for (const call of this.byId.values())
-      if (!call.isSent && !this.send(call))
-        return;
+    for (const call of this.byId.values()) if (!call.isSent && !this.send(call)) return;
   }
 
   stopDraining() {
@@ -82,8 +87,7 @@ export class Calls {
       return;
     }
     this.bytes -= call.size;
-    while (this.waiting.length && this.hasRoom(this.waiting[0]))
-      this.begin(this.waiting.shift());
+    while (this.waiting.length && this.hasRoom(this.waiting[0])) this.begin(this.waiting.shift());
   }
 
   fail(call, error) {
@@ -93,11 +97,9 @@ export class Calls {
 
   answer(message) {
     const call = this.byId.get(message.id);
-    if (!call?.isSent)
-      return; // its time was over before the answer came
+    if (!call?.isSent) return; // its time was over before the answer came
     this.remove(call);
-    if (message.error !== undefined)
-      return call.reject(ofCall(call.method, message.error));
+    if (message.error !== undefined) return call.reject(ofCall(call.method, message.error));
     call.onResult?.(message.result ?? {});
     call.resolve(message.result ?? {});
   }
@@ -107,12 +109,9 @@ export class Calls {
     this.stopDraining();
     const mayResend = mayResendAfter(error.closeCode);
     for (const call of [...this.byId.values()]) {
-      if (call.isSent && !mayResend)
-        this.fail(call, error);
-      else if (call.isSent && call.once)
-        this.fail(call, asLost(error));
-      else
-        call.isSent = false;
+      if (call.isSent && !mayResend) this.fail(call, error);
+      else if (call.isSent && call.once) this.fail(call, asLost(error));
+      else call.isSent = false;
     }
   }
 
@@ -123,7 +122,6 @@ export class Calls {
     this.byId.clear();
     this.waiting = [];
     this.bytes = 0;
-    for (const call of all)
-      this.fail(call, error);
+    for (const call of all) this.fail(call, error);
   }
 }

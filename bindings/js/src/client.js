@@ -20,8 +20,7 @@ function closed() {
 function checkClose(code, reason) {
   if (code !== 1000 && !(Number.isInteger(code) && code >= 3000 && code <= 4999))
     throw usage(`${code} is no close code that may be sent`, "use 1000, or 3000 to 4999");
-  if (new TextEncoder().encode(reason).length > 123)
-    throw usage("the reason is over 123 bytes", "make it shorter");
+  if (new TextEncoder().encode(reason).length > 123) throw usage("the reason is over 123 bytes", "make it shorter");
 }
 
 export class Client {
@@ -46,11 +45,18 @@ export class Client {
   constructor(url, options = {}) {
     this.#options = readOptions(options);
     this.#url = readUrl(url, this.#options);
-    this.#calls = new Calls(this.#options, (text) => this.#connection?.send(text) ?? false, () => this.#connection?.isUp ?? false);
-    this.#retry = new Retry(this.#options.reconnectInitialMs, Math.max(this.#options.reconnectInitialMs, this.#options.reconnectMaxMs));
+    this.#calls = new Calls(
+      this.#options,
+      (text) => this.#connection?.send(text) ?? false,
+      () => this.#connection?.isUp ?? false,
+    );
+    this.#retry = new Retry(
+      this.#options.reconnectInitialMs,
+      Math.max(this.#options.reconnectInitialMs, this.#options.reconnectMaxMs),
+    );
   }
 
-  /** {name: "new" | "connecting" | "open" | "waiting" | "refused" | "closing" | "closed", roundTripMs?, retryAt?, error?} */
+  /** {name, roundTripMs?, retryAt?, error?}; name: new, connecting, open, waiting, refused, closing or closed. */
   get state() {
     return this.#state;
   }
@@ -70,8 +76,7 @@ export class Client {
 
   /** Begin. retry: go on when the first attempt fails, too. */
   start({ retry = false } = {}) {
-    if (!["new", "closed", "refused"].includes(this.#state.name))
-      return;
+    if (!["new", "closed", "refused"].includes(this.#state.name)) return;
     this.#retryFirst = retry;
     this.#wasOpen = false;
     this.#dial();
@@ -80,10 +85,8 @@ export class Client {
   /** Connect and wait for it. */
   connect({ retry = false, timeoutMs = 0 } = {}) {
     this.start({ retry });
-    if (this.#state.name === "open")
-      return Promise.resolve();
-    if (this.#state.name === "closed")
-      return Promise.reject(this.#state.error); // it could not even begin
+    if (this.#state.name === "open") return Promise.resolve();
+    if (this.#state.name === "closed") return Promise.reject(this.#state.error); // it could not even begin
     return new Promise((resolve, reject) => {
       const opener = { resolve, reject, timer: 0 };
       if (timeoutMs)
@@ -97,8 +100,7 @@ export class Client {
 
   /** Don't wait any longer for the next attempt. */
   retryNow() {
-    if (this.#state.name === "waiting")
-      this.#dial();
+    if (this.#state.name === "waiting") this.#dial();
   }
 
   #settleOpeners(how, value) {
@@ -110,8 +112,7 @@ export class Client {
 
   #setState(state) {
     this.#state = state;
-    for (const fn of [...this.#listeners])
-      tell(fn, state);
+    for (const fn of [...this.#listeners]) tell(fn, state);
   }
 
   #dial() {
@@ -124,7 +125,8 @@ export class Client {
         onText: (text) => this.#onText(text),
         onEnd: (error) => this.#onEnd(error),
       });
-    } catch (error) { // a browser's page that may not, for one
+    } catch (error) {
+      // a browser's page that may not, for one
       this.#end(new PixiError("SETTINGS", error.message, { layer: "settings", isFinal: true, fix: "correct the url" }));
     }
   }
@@ -132,8 +134,7 @@ export class Client {
   /** A socket is no link yet: a browser's wrong key is told on an open one. The first ping's answer makes it one. */
   #onUp() {
     this.#ping(this.#options.connectMs);
-    for (const subscription of this.#subscriptions.values())
-      this.#sendSubscribe(subscription);
+    for (const subscription of this.#subscriptions.values()) this.#sendSubscribe(subscription);
     this.#calls.flush();
   }
 
@@ -145,18 +146,15 @@ export class Client {
     this.#calls.add("ping", {}, { once: true, always: true, timeoutMs, onResult }).catch((error) => {
       if (error.family === "TIMEOUT" && connection === this.#connection && !this.#heard)
         connection.end(new PixiError("LOST", "the server has fallen silent", SILENT));
-      else
-        this.#onPong(connection, null);
+      else this.#onPong(connection, null);
     });
   }
 
   #onPong(connection, roundTripMs) {
-    if (connection !== this.#connection || !connection.isUp || this.#closer)
-      return;
+    if (connection !== this.#connection || !connection.isUp || this.#closer) return;
     this.#pingTimer = setTimeout(() => this.#ping(this.#options.pingTimeoutMs), this.#options.pingIntervalMs);
     this.#setState({ name: "open", roundTripMs: roundTripMs ?? this.#state.roundTripMs });
-    if (this.#retry.openedMs === null)
-      this.#retry.opened(performance.now());
+    if (this.#retry.openedMs === null) this.#retry.opened(performance.now());
     this.#wasOpen = true;
     this.#settleOpeners("resolve");
   }
@@ -164,10 +162,8 @@ export class Client {
   #onEnd(error) {
     this.#connection = null;
     clearTimeout(this.#pingTimer);
-    if (this.#closer)
-      return this.#onClosed(error);
-    if (error.isFinal || !(this.#wasOpen || this.#retryFirst))
-      return this.#end(error);
+    if (this.#closer) return this.#onClosed(error);
+    if (error.isFinal || !(this.#wasOpen || this.#retryFirst)) return this.#end(error);
     this.#calls.unsend(error);
     const ms = this.#retry.lost(performance.now());
     this.#retryTimer = setTimeout(() => this.#dial(), ms);
@@ -178,8 +174,7 @@ export class Client {
   #end(error) {
     clearTimeout(this.#retryTimer);
     this.#calls.failAll(error);
-    if (error.isFinal)
-      this.#endSubscriptions(error);
+    if (error.isFinal) this.#endSubscriptions(error);
     this.#setState({ name: error.family === "KEY" ? "refused" : "closed", error });
     this.#settleOpeners("reject", error);
   }
@@ -187,8 +182,7 @@ export class Client {
   #endSubscriptions(error) {
     const all = [...this.#subscriptions.values()];
     this.#subscriptions.clear();
-    for (const subscription of all)
-      subscription.end(error);
+    for (const subscription of all) subscription.end(error);
   }
 
   // --- closing --------------------------------------------------------------------------------------------------
@@ -196,9 +190,13 @@ export class Client {
   /** Close and wait for the peer's answer: {code, reason}. */
   async close(code = 1000, reason = "") {
     checkClose(code, reason);
-    if (this.#closer || ["new", "closed", "refused"].includes(this.#state.name))
-      throw closed();
-    const agreed = new PixiError("CLOSED", "closed by this side", { layer: "close", closeCode: code, reason, isFinal: true });
+    if (this.#closer || ["new", "closed", "refused"].includes(this.#state.name)) throw closed();
+    const agreed = new PixiError("CLOSED", "closed by this side", {
+      layer: "close",
+      closeCode: code,
+      reason,
+      isFinal: true,
+    });
     clearTimeout(this.#pingTimer);
     clearTimeout(this.#retryTimer);
     if (!this.#connection?.isUp) {
@@ -217,12 +215,15 @@ export class Client {
     const { resolve, reject, agreed } = this.#closer;
     this.#closer = null;
     this.#end(agreed);
-    if (error.family === "TIMEOUT")
-      reject(error);
+    if (error.family === "TIMEOUT") reject(error);
     else if (!error.closeCode)
-      reject(new PixiError("PROTOCOL", "the connection ended instead of an answer to close", { layer: "protocol", fix: "see the server's log" }));
-    else
-      resolve({ code: error.closeCode, reason: error.reason });
+      reject(
+        new PixiError("PROTOCOL", "the connection ended instead of an answer to close", {
+          layer: "protocol",
+          fix: "see the server's log",
+        }),
+      );
+    else resolve({ code: error.closeCode, reason: error.reason });
   }
 
   // --- what the server says -------------------------------------------------------------------------------------
@@ -233,7 +234,12 @@ export class Client {
     try {
       said = JSON.parse(text);
     } catch {
-      this.#connection.end(new PixiError("PROTOCOL", "what came is no JSON", { layer: "protocol", fix: "see whether this is a Pixi server" }));
+      this.#connection.end(
+        new PixiError("PROTOCOL", "what came is no JSON", {
+          layer: "protocol",
+          fix: "see whether this is a Pixi server",
+        }),
+      );
       return;
     }
     this.#takeAll(Array.isArray(said) ? said : [said]);
@@ -241,36 +247,37 @@ export class Client {
 
   /** Messages of one subscription that came together are handed on together. */
   #takeAll(all) {
-    let subscription = null, messages = [];
+    let subscription = null;
+    let messages = [];
     const deliver = () => {
-      if (messages.length)
-        subscription.deliver(messages);
+      if (messages.length) subscription.deliver(messages);
       messages = [];
     };
     for (const one of all) {
       const to = one?.method === "message" ? this.#subscriptions.get(one.params?.filter) : null;
-      if (to !== subscription)
-        deliver();
+      if (to !== subscription) deliver();
       subscription = to;
       const message = to?.take(one.params, this.#count);
-      if (message)
-        messages.push(message);
-      else if (!to)
-        this.#take(one);
+      if (message) messages.push(message);
+      else if (!to) this.#take(one);
     }
     deliver();
   }
 
   #take(one) {
-    if (one?.method === undefined)
-      return one?.id !== undefined && this.#calls.answer(one);
+    if (one?.method === undefined) return one?.id !== undefined && this.#calls.answer(one);
     const subscription = this.#subscriptions.get(one.params?.filter);
-    if (one.method === "synced")
-      subscription?.onSynced();
-    else if (one.method === "going_away")
-      this.#retry.goingAway(one.params?.reconnect_in_ms);
+    if (one.method === "synced") subscription?.onSynced();
+    else if (one.method === "going_away") this.#retry.goingAway(one.params?.reconnect_in_ms);
     else if (one.method === "unsubscribed" && subscription)
-      this.#drop(subscription, new PixiError("KEY", "the subscription was ended", { layer: "key", isFinal: true, fix: "use a key with that permission" }));
+      this.#drop(
+        subscription,
+        new PixiError("KEY", "the subscription was ended", {
+          layer: "key",
+          isFinal: true,
+          fix: "use a key with that permission",
+        }),
+      );
   }
 
   // --- publishing -----------------------------------------------------------------------------------------------
@@ -281,10 +288,8 @@ export class Client {
   }
 
   #checkStarted() {
-    if (this.#closer || ["closed", "refused"].includes(this.#state.name))
-      throw this.#state.error ?? closed();
-    if (this.#state.name === "new")
-      throw closed();
+    if (this.#closer || ["closed", "refused"].includes(this.#state.name)) throw this.#state.error ?? closed();
+    if (this.#state.name === "new") throw closed();
   }
 
   async #call(method, params, how) {
@@ -292,7 +297,8 @@ export class Client {
     try {
       return await this.#calls.add(method, params, how);
     } catch (error) {
-      if (error instanceof TypeError) // a BigInt, a circle
+      if (error instanceof TypeError)
+        // a BigInt, a circle
         throw usage(error.message, "give a value of JSON, or a Uint8Array");
       throw error;
     }
@@ -327,11 +333,17 @@ export class Client {
   }
 
   #replyTo(message, more) {
-    if (!message?.isRequest)
-      throw usage("nobody asked with this message", "reply to messages whose isRequest is true");
+    if (!message?.isRequest) throw usage("nobody asked with this message", "reply to messages whose isRequest is true");
     if (message.connection !== this.#count || !this.#connection?.isUp)
-      throw new PixiError("LOST", "who asked is no longer connected to this", { layer: "request", fix: "nothing: it may ask again" });
-    return this.#call("reply", { request: message.request, ...more }, { once: true, timeoutMs: this.#options.requestMs });
+      throw new PixiError("LOST", "who asked is no longer connected to this", {
+        layer: "request",
+        fix: "nothing: it may ask again",
+      });
+    return this.#call(
+      "reply",
+      { request: message.request, ...more },
+      { once: true, timeoutMs: this.#options.requestMs },
+    );
   }
 
   async reply(message, payload, { headers } = {}) {
@@ -348,20 +360,17 @@ export class Client {
   subscribe(filter, options = {}) {
     checkFilter(filter);
     const { name, error } = this.#state;
-    if (name === "refused")
-      throw error;
+    if (name === "refused") throw error;
     const subscription = new Subscription(this, filter, options, this.#options.queueCount);
     this.#subscriptions.get(filter)?.end(null);
     this.#subscriptions.set(filter, subscription);
-    if (this.#connection?.isUp)
-      this.#sendSubscribe(subscription);
+    if (this.#connection?.isUp) this.#sendSubscribe(subscription);
     return subscription;
   }
 
   async unsubscribe(filter) {
     const subscription = this.#subscriptions.get(filter);
-    if (!subscription)
-      throw usage(`there is no subscription to ${filter}`, "subscribe first");
+    if (!subscription) throw usage(`there is no subscription to ${filter}`, "subscribe first");
     this.#drop(subscription, null);
     if (this.#connection?.isUp)
       await this.#call("unsubscribe", { filter }, { once: true, always: true, timeoutMs: this.#options.requestMs });
@@ -369,13 +378,11 @@ export class Client {
 
   /** A Subscription asks again for what it had no room for. */
   catchUp(subscription) {
-    if (this.#connection?.isUp)
-      this.#sendSubscribe(subscription);
+    if (this.#connection?.isUp) this.#sendSubscribe(subscription);
   }
 
   #drop(subscription, error) {
-    if (this.#subscriptions.get(subscription.filter) === subscription)
-      this.#subscriptions.delete(subscription.filter);
+    if (this.#subscriptions.get(subscription.filter) === subscription) this.#subscriptions.delete(subscription.filter);
     subscription.end(error);
   }
 
@@ -385,8 +392,7 @@ export class Client {
     this.#calls.add("subscribe", subscription.ask(), how).catch((error) => {
       if (error.family === "LOST")
         subscription.onFailed(error); // it is asked again on the next connection
-      else
-        this.#drop(subscription, error);
+      else this.#drop(subscription, error);
     });
   }
 }

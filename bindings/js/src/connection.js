@@ -14,9 +14,13 @@ export class Connection {
     const protocols = options.key ? [PROTOCOL, `pixi.key.${toBase64Url(options.key)}`] : [PROTOCOL];
     this.socket = new options.WebSocket(url, protocols);
     this.timer = setTimeout(() => this.end(timedOut(`connecting to ${this.host}`)), options.connectMs);
-    this.listeners = { open: () => this.onOpen(), message: (e) => this.onMessage(e), close: (e) => this.onClose(e), error: (e) => this.onError(e) };
-    for (const [name, listener] of Object.entries(this.listeners))
-      this.socket.addEventListener(name, listener);
+    this.listeners = {
+      open: () => this.onOpen(),
+      message: (e) => this.onMessage(e),
+      close: (e) => this.onClose(e),
+      error: (e) => this.onError(e),
+    };
+    for (const [name, listener] of Object.entries(this.listeners)) this.socket.addEventListener(name, listener);
   }
 
   onOpen() {
@@ -26,10 +30,14 @@ export class Connection {
   }
 
   onMessage(event) {
-    if (typeof event.data === "string")
-      this.handlers.onText(event.data);
+    if (typeof event.data === "string") this.handlers.onText(event.data);
     else
-      this.end(new PixiError("PROTOCOL", "a binary message came", { layer: "protocol", fix: "see whether this is a Pixi server" }));
+      this.end(
+        new PixiError("PROTOCOL", "a binary message came", {
+          layer: "protocol",
+          fix: "see whether this is a Pixi server",
+        }),
+      );
   }
 
   onError(event) {
@@ -37,8 +45,7 @@ export class Connection {
   }
 
   onClose(event) {
-    if (this.isUp)
-      return this.end(ofClose(event.code, event.reason));
+    if (this.isUp) return this.end(ofClose(event.code, event.reason));
     const message = `no connection to ${this.host}${this.why ? `: ${this.why}` : ""}`;
     this.end(new PixiError("CONNECT", message, { layer: "tcp", fix: "start the server, or correct the address" }));
   }
@@ -50,8 +57,7 @@ export class Connection {
 
   send(text) {
     const hasRoom = this.hasRoom();
-    if (hasRoom)
-      this.socket.send(text);
+    if (hasRoom) this.socket.send(text);
     return hasRoom;
   }
 
@@ -66,13 +72,11 @@ export class Connection {
   end(error) {
     clearTimeout(this.timer);
     this.isUp = false;
-    for (const [name, listener] of Object.entries(this.listeners))
-      this.socket.removeEventListener(name, listener);
+    for (const [name, listener] of Object.entries(this.listeners)) this.socket.removeEventListener(name, listener);
     this.socket.addEventListener("error", () => {}); // Node: one without a listener ends the program
     if (this.socket.terminate)
       this.socket.terminate(); // Node: waits for nobody
-    else if (this.socket.readyState < 2)
-      this.socket.close();
+    else if (this.socket.readyState < 2) this.socket.close();
     this.handlers.onEnd(error);
   }
 }

@@ -49,11 +49,16 @@ const OTHER = ["LOST", false, true, "it is tried again; see the server's log"];
 
 /** How a connection that was open has ended: the WebSocket's close code (1006: without a word) and reason. */
 export function ofClose(code, reason) {
-  if (code === 1006)
-    return new PixiError("LOST", "the connection is lost", { layer: "tcp", fix: OTHER[3] });
+  if (code === 1006) return new PixiError("LOST", "the connection is lost", { layer: "tcp", fix: OTHER[3] });
   const [family, isFinal, , fix] = CLOSES[code] ?? OTHER;
   const message = `closed by the server with ${code}${reason ? `: ${reason}` : ""}`;
-  return new PixiError(family, message, { layer: family === "KEY" ? "key" : "close", fix, closeCode: code, reason, isFinal });
+  return new PixiError(family, message, {
+    layer: family === "KEY" ? "key" : "close",
+    fix,
+    closeCode: code,
+    reason,
+    isFinal,
+  });
 }
 
 export function mayResendAfter(closeCode) {
@@ -62,8 +67,7 @@ export function mayResendAfter(closeCode) {
 
 /** The same end for a call that goes on over the next connection: not what broke it, but that it is lost. */
 export function asLost(error) {
-  if (error.family === "LOST" || !error.closeCode)
-    return error;
+  if (error.family === "LOST" || !error.closeCode) return error;
   return new PixiError("LOST", error.message, { ...error, isFinal: false });
 }
 
@@ -75,7 +79,12 @@ const CALLS = {
   "-32004": ["NO_RESPONDER", "request", true, "start the program that answers it"],
   "-32005": ["TIMEOUT", "request", false, "check the program that should answer, or wait longer"],
   "-32006": ["FAILED", "limits", false, "remove retained messages that nobody needs, or raise the server's limits"],
-  "-32007": ["USAGE", "usage", true, "a topic has no '+' or '#'; in a filter '+' stands for a whole level, '#' for the rest"],
+  "-32007": [
+    "USAGE",
+    "usage",
+    true,
+    "a topic has no '+' or '#'; in a filter '+' stands for a whole level, '#' for the rest",
+  ],
   "-32008": ["FAILED", "request", true, "start from what the server has"],
 };
 const OTHER_CALL = ["FAILED", "request", true, "ask whoever runs what answered: the server, or a request's responder"];
@@ -84,5 +93,11 @@ const OTHER_CALL = ["FAILED", "request", true, "ask whoever runs what answered: 
 export function ofCall(what, error) {
   const [family, layer, isFinal, fix] = CALLS[error?.code] ?? OTHER_CALL;
   const retryAfterMs = Number(error?.data?.retry_after_ms) || 0;
-  return new PixiError(family, `${what}: ${error?.message ?? "an error"}`, { layer, isFinal, fix, code: Number(error?.code) || 0, retryAfterMs });
+  return new PixiError(family, `${what}: ${error?.message ?? "an error"}`, {
+    layer,
+    isFinal,
+    fix,
+    code: Number(error?.code) || 0,
+    retryAfterMs,
+  });
 }

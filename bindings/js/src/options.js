@@ -23,9 +23,10 @@ const OPTIONS = {
 
 function read(name, value) {
   const [standard, least, most] = OPTIONS[name];
-  if (value === undefined)
-    return standard;
-  if (typeof least === "string" ? typeof value === least : Number.isSafeInteger(value) && value >= least && value <= most)
+  if (value === undefined) return standard;
+  if (
+    typeof least === "string" ? typeof value === least : Number.isSafeInteger(value) && value >= least && value <= most
+  )
     return value;
   const wanted = typeof least === "string" ? `a ${least}` : `a whole number of ${least} to ${most}`;
   throw settings(`${name} is ${typeof value === "number" ? value : `a ${typeof value}`}`, `make it ${wanted}`);
@@ -48,7 +49,10 @@ export function readUrl(text, options) {
   if (url.username || url.password || url.hash)
     throw settings("the url has a user name, a password or a fragment", "take it away; the key is an option");
   if (options.key && url.protocol === "ws:" && !options.allowPlaintext && !isLoopback(url.hostname))
-    throw settings(`the key would travel in clear to ${url.hostname}`, "use wss://, or allowPlaintext: true where nobody listens in");
+    throw settings(
+      `the key would travel in clear to ${url.hostname}`,
+      "use wss://, or allowPlaintext: true where nobody listens in",
+    );
   return url.href;
 }
 

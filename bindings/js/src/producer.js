@@ -2,10 +2,10 @@
 
 function uuid() {
   const bytes = new Uint8Array(16);
-  if (globalThis.crypto) // randomUUID is missing on pages that came in clear
+  if (globalThis.crypto)
+    // randomUUID is missing on pages that came in clear
     globalThis.crypto.getRandomValues(bytes);
-  else
-    bytes.forEach((_, i) => (bytes[i] = Math.random() * 256)); // Node 18: need not be secret
+  else bytes.forEach((_, i) => (bytes[i] = Math.random() * 256)); // Node 18: need not be secret
   bytes[6] = (bytes[6] & 0x0f) | 0x40;
   bytes[8] = (bytes[8] & 0x3f) | 0x80;
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -21,8 +21,7 @@ export class Retry {
 
   /** How long to wait. One that is lost at once, again and again, is not made at once, again and again. */
   lost(nowMs) {
-    if (this.openedMs !== null && nowMs - this.openedMs >= this.maxMs)
-      this.rounds = 0;
+    if (this.openedMs !== null && nowMs - this.openedMs >= this.maxMs) this.rounds = 0;
     const bound = Math.min(this.maxMs, this.initialMs * 2 ** Math.min(this.rounds, 30));
     const ms = this.goingAwayMs ?? Math.floor(this.random() * (bound + 1));
     this.rounds++;

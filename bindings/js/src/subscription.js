@@ -21,9 +21,15 @@ export class Subscription {
     this.wants = { retained, batchMs, latest };
     this.queueCount = queueCount;
     this.positions = new Map(); // the highest offset of each epoch
-    for (const position of [since ?? []].flat())
-      this.remember(position);
-    this.wasSubscribed = this.isAnswered = this.isSynced = this.isBehind = this.isCatchingUp = this.hasGap = this.isOver = false;
+    for (const position of [since ?? []].flat()) this.remember(position);
+    this.wasSubscribed =
+      this.isAnswered =
+      this.isSynced =
+      this.isBehind =
+      this.isCatchingUp =
+      this.hasGap =
+      this.isOver =
+        false;
     this.pending = null; // the position that holds once the retained messages have come
     this.queue = [];
     this.readers = [];
@@ -61,8 +67,7 @@ export class Subscription {
   remember({ epoch, offset }) {
     this.positions.delete(epoch); // the newest stands last
     this.positions.set(epoch, offset);
-    if (this.positions.size > POSITIONS_MAX)
-      this.positions.delete(this.positions.keys().next().value);
+    if (this.positions.size > POSITIONS_MAX) this.positions.delete(this.positions.keys().next().value);
   }
 
   onSubscribed(result) {
@@ -71,10 +76,8 @@ export class Subscription {
     this.isBehind = this.isCatchingUp = false;
     this.pending = { epoch: result.epoch, offset: result.offset };
     this.isSynced = result.recovered || !this.wants.retained;
-    if (!result.recovered)
-      this.positions.clear();
-    if (this.isSynced)
-      this.remember(this.pending);
+    if (!result.recovered) this.positions.clear();
+    if (this.isSynced) this.remember(this.pending);
     if (isAgain && !result.recovered) {
       this.hasGap = true;
       tell(this.handlers.onHistoryLost);
@@ -90,31 +93,24 @@ export class Subscription {
   }
 
   onSynced() {
-    if (!this.isAnswered || this.isBehind)
-      return;
-    if (!this.isSynced)
-      this.remember(this.pending);
+    if (!this.isAnswered || this.isBehind) return;
+    if (!this.isSynced) this.remember(this.pending);
     this.isSynced = true;
     tell(this.handlers.onSynced);
   }
 
   /** One message; null when it came before, or is to come again. */
   take(params, connection) {
-    if (!this.isAnswered)
-      return null;
-    if (this.isQueueing && this.queue.length >= this.queueCount)
-      this.isBehind = true;
+    if (!this.isAnswered) return null;
+    if (this.isQueueing && this.queue.length >= this.queueCount) this.isBehind = true;
     if (this.isBehind) {
       this.hasGap ||= !params.offset;
       return null;
     }
     if (params.offset && !params.retained) {
-      if (params.offset <= (this.positions.get(params.epoch) ?? 0))
-        return null;
-      if (this.isSynced)
-        this.remember(params);
-      else
-        this.pending = { epoch: params.epoch, offset: params.offset };
+      if (params.offset <= (this.positions.get(params.epoch) ?? 0)) return null;
+      if (this.isSynced) this.remember(params);
+      else this.pending = { epoch: params.epoch, offset: params.offset };
     }
     const message = new Message(params, connection, this.hasGap);
     this.hasGap = false;
@@ -123,23 +119,18 @@ export class Subscription {
 
   deliver(messages) {
     tell(this.handlers.onMessages, messages);
-    if (this.handlers.onMessage)
-      messages.forEach((message) => tell(this.handlers.onMessage, message));
-    if (!this.isQueueing)
-      return;
+    if (this.handlers.onMessage) messages.forEach((message) => tell(this.handlers.onMessage, message));
+    if (!this.isQueueing) return;
     for (const message of messages) {
       const reader = this.readers.shift();
-      if (reader)
-        reader.resolve({ value: message, done: false });
-      else
-        this.queue.push(message);
+      if (reader) reader.resolve({ value: message, done: false });
+      else this.queue.push(message);
     }
   }
 
   /** For good: without an error as agreed. */
   end(error) {
-    if (this.isOver)
-      return;
+    if (this.isOver) return;
     this.isOver = true;
     this.error = error && error.closeCode !== 1000 ? error : null;
     this.attempt.reject(error ?? new PixiError("CLOSED", `${this.filter} is unsubscribed`, { layer: "close" }));
@@ -150,10 +141,8 @@ export class Subscription {
   settle({ resolve, reject }) {
     const error = this.error;
     this.error = null; // told once
-    if (error)
-      reject(error);
-    else
-      resolve({ value: undefined, done: true });
+    if (error) reject(error);
+    else resolve({ value: undefined, done: true });
   }
 
   // --- the iterator ---------------------------------------------------------------------------------------------
@@ -168,19 +157,15 @@ export class Subscription {
       this.isCatchingUp = true;
       this.client.catchUp(this);
     }
-    if (message)
-      return Promise.resolve({ value: message, done: false });
+    if (message) return Promise.resolve({ value: message, done: false });
     return new Promise((resolve, reject) => {
-      if (this.isOver)
-        this.settle({ resolve, reject });
-      else
-        this.readers.push({ resolve, reject });
+      if (this.isOver) this.settle({ resolve, reject });
+      else this.readers.push({ resolve, reject });
     });
   }
 
   async return() {
-    if (!this.isOver)
-      await this.unsubscribe().catch(() => {}); // a break out of `for await` is no place for it
+    if (!this.isOver) await this.unsubscribe().catch(() => {}); // a break out of `for await` is no place for it
     return { value: undefined, done: true };
   }
 }
