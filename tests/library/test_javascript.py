@@ -142,19 +142,33 @@ def test_a_cut_connection_misses_nothing(hub, node_spawn, client_of, how):
     assert [line for line in proc.out.splitlines() if line.startswith("got")] == ["got 0", "got 1", "got 2"]
 
 
-def test_the_first_lines_of_the_page(hub, spawn, client_of, program_node, root, tmp_path):
-    """docs/javascript.md's example, run: what it publishes and what it prints."""
-    page = answers.PAGE.with_name("javascript.md").read_text(encoding="utf-8")
-    code = re.search(r"```js\n(import \{ Client \}.*?)```", page, re.S)[1]
+@pytest.fixture
+def example(root, tmp_path):
+    """example(page, server) -> a program: what a page of docs/ shows, with this server and its key, and then more."""
+
+    def example(page, server, more=""):
+        text = (root / "docs" / page).read_text(encoding="utf-8")
+        code = re.search(r"```js\n(import \{ Client \}.*?)```", text, re.S)[1]
+        code = code.replace("@pixi-ws/client", str(root / "bindings/js/src/index.js"))
+        given = f'"{server.url}", {{ key: "{server.key}", WebSocket }}'
+        code = code.replace('"ws://127.0.0.1:8768/api/v1", { key }', given)
+        head = 'import { createRequire } from "node:module";\nconst WebSocket = createRequire(import.meta.url)("ws");\n'
+        (tmp_path / "example.mjs").write_text(head + code + more)
+        return tmp_path / "example.mjs"
+
+    return example
+
+
+def test_the_example_of_javascript_md(hub, spawn, client_of, program_node, example):
     server = hub()
-    code = code.replace("@pixi-ws/client", str(root / "bindings/js/src/index.js"))
-    code = code.replace(
-        '"ws://127.0.0.1:8768/api/v1", { key }', f'"{server.url}", {{ key: "{server.key}", WebSocket }}'
-    )
-    code = code.replace("\nfor await", "\nconsole.log('published');\nfor await")
-    head = 'import { createRequire } from "node:module";\nconst WebSocket = createRequire(import.meta.url)("ws");\n'
-    (tmp_path / "example.mjs").write_text(head + code)
-    proc = spawn([program_node, tmp_path / "example.mjs"], env=NODE)
-    proc.wait_line("^published$")
-    assert client_of(server, "send", "--retain", "event/tram/8", '{"x": 13}').returncode == 0
+    proc = spawn([program_node, example("javascript.md", server)], env=NODE)
+    assert client_of(server, "send", "--retain", "event/tram/8", '{"x": 13}').returncode == 0  # live, or retained
     proc.wait_line(r"^event/tram/8 \{ x: 13 \}$")
+
+
+def test_the_example_of_scene_md(hub, run, program_node, example, client_of):
+    server = hub()
+    done = run([program_node, example("scene.md", server, "await client.close();\n")], env=NODE)
+    assert done.returncode == 0 and not done.stderr, done
+    listed = client_of(server, "listen", "scene/#", "--count", "1")
+    assert '"topic":"scene/objects/from-javascript"' in listed.stdout

@@ -80,7 +80,7 @@ class Drawn implements Node {
     else if (look.kind === "triangle") g.poly([0, -height / 2, width / 2, height / 2, -width / 2, height / 2]);
     else g.rect(-width / 2, -height / 2, width, height);
     g.fill(look.tint);
-    if (look.stroke > 0) g.stroke({ width: look.stroke, color: this.ink, join: "round" });
+    if (look.stroke > 0) g.stroke({ width: look.stroke, color: this.ink, alpha: 0.7, join: "round" });
   }
 
   place(entry: Entry, originX: number, originY: number): void {

@@ -83,15 +83,48 @@ export function isAt(entry: Entry, x: number, y: number, slack: number): boolean
   return isOnBox(ownX, ownY, look, slack / scale);
 }
 
+const boxes = new WeakMap<Look, Rect>();
+
+/** Around its place, before rotation and scale. */
+function boxOf(look: Look): Rect {
+  let box = boxes.get(look);
+  if (!box) {
+    const [width, height] = sizeOf(look);
+    const xs = look.points.length ? look.points.map(([x]) => x) : [-width / 2, width / 2];
+    const ys = look.points.length ? look.points.map(([, y]) => y) : [-height / 2, height / 2];
+    const more = look.stroke / 2;
+    box = {
+      left: Math.min(...xs) - more,
+      right: Math.max(...xs) + more,
+      top: Math.min(...ys) - more,
+      bottom: Math.max(...ys) + more,
+    };
+    boxes.set(look, box);
+  }
+  return box;
+}
+
+/** What one of them covers: its box turned, and a box around that. */
+function extent(entry: Entry): Rect {
+  const { left, right, top, bottom } = boxOf(entry.look);
+  const cos = Math.cos(entry.rotation) * entry.scale;
+  const sin = Math.sin(entry.rotation) * entry.scale;
+  const x = entry.x + ((left + right) / 2) * cos - ((top + bottom) / 2) * sin;
+  const y = entry.y + ((left + right) / 2) * sin + ((top + bottom) / 2) * cos;
+  const halfWidth = ((right - left) / 2) * Math.abs(cos) + ((bottom - top) / 2) * Math.abs(sin);
+  const halfHeight = ((right - left) / 2) * Math.abs(sin) + ((bottom - top) / 2) * Math.abs(cos);
+  return { left: x - halfWidth, right: x + halfWidth, top: y - halfHeight, bottom: y + halfHeight };
+}
+
 /** What all of them cover; null: there are none. */
 export function boundsOf(entries: Iterable<Entry>): Rect | null {
   const rect = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
   for (const entry of entries) {
-    const r = radiusOf(entry.look) * entry.scale;
-    rect.left = Math.min(rect.left, entry.x - r);
-    rect.right = Math.max(rect.right, entry.x + r);
-    rect.top = Math.min(rect.top, entry.y - r);
-    rect.bottom = Math.max(rect.bottom, entry.y + r);
+    const one = extent(entry);
+    rect.left = Math.min(rect.left, one.left);
+    rect.right = Math.max(rect.right, one.right);
+    rect.top = Math.min(rect.top, one.top);
+    rect.bottom = Math.max(rect.bottom, one.bottom);
   }
   return rect.left <= rect.right ? rect : null;
 }
