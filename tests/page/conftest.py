@@ -151,7 +151,7 @@ class Page:
         """Until the pixel has this colour: a picture may take a frame or two to be drawn."""
         for _ in range(100):
             found = self.colour(x, y)
-            if found == wanted:
+            if all(abs(f - w) <= 4 for f, w in zip(found, wanted)):  # what is scaled is smoothed
                 return
             self.do("await page.evaluate(() => new Promise(requestAnimationFrame))")
         raise AssertionError(f"{x}, {y} is {found}, not {wanted}\n{self.report()}")

@@ -5,6 +5,8 @@ import os
 import signal
 import time
 
+import jsonschema
+
 from proxy import Proxy
 
 GREEN, RED, BLUE = [0, 255, 0], [255, 0, 0], [0, 0, 255]
@@ -311,6 +313,19 @@ SOUND = {
 }
 
 
+def test_the_schema_says_the_same_of_them(root):
+    """config/scene.schema.json, of what is JSON at all; it refuses unknown members too."""
+    schema = json.loads((root / "config/scene.schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator({"$ref": "#/$defs/object", "$defs": schema["$defs"]})
+    for name, payload in HOSTILE.items():
+        if "NaN" not in payload:
+            assert not validator.is_valid(json.loads(payload)), name
+    for name, payload in SOUND.items():
+        members = json.loads(payload)
+        members.pop("__proto__", None)
+        assert validator.is_valid(members), name
+
+
 def test_hostile_objects_leave_it_alive(page_hub, open_page, put, rpc, publish_all, listen):
     server = page_hub()
     page = open_page(server).open()
@@ -322,8 +337,10 @@ def test_hostile_objects_leave_it_alive(page_hub, open_page, put, rpc, publish_a
     page.wait(f"pixiPage.report().objects === {len(HOSTILE) + len(SOUND)} && pixiPage.report().waiting === 0")
     kinds = page.js("arg.map((id) => pixiPage.object(id).look.kind)", list(HOSTILE))
     assert dict(zip(HOSTILE, kinds)) == dict.fromkeys(HOSTILE, "mistake")
+    page.search("broken")  # a picture is read when it comes in sight
+    page.wait("pixiPage.object('broken').look.reason === 'the picture cannot be decoded'")
     kinds = page.js("arg.map((id) => pixiPage.object(id).look.kind)", list(SOUND))
-    assert "mistake" not in kinds
+    assert [name for name, kind in zip(SOUND, kinds) if kind == "mistake"] == ["broken"]
     assert page.js("pixiPage.object('far').look.reason").startswith("x is ")
     page.do("await page.click('#mistakes-count'); await page.click('#tool-table')")
     page.search("label")

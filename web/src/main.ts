@@ -82,6 +82,7 @@ class Page {
       stage.selected.entry = entry;
       stage.force();
     };
+    stage.onPictureFailed = (source, reason) => this.store.fail(source, reason);
     this.store.onCamera = (wish) => this.follow(wish);
     this.listen();
   }

@@ -8,8 +8,10 @@ interface Held {
   texture: Texture | null; // null: on its way, or none
   bytes: number;
   users: number;
-  error: string;
+  isBroken: boolean;
 }
+
+class Full extends Error {}
 
 async function decode(source: string): Promise<HTMLCanvasElement> {
   const image = new Image();
@@ -27,6 +29,7 @@ export class Images {
   private readonly held = new Map<string, Held>(); // the one used last stands last
   private bytes = 0;
   onLoaded: () => void = () => {};
+  onFailed: (source: string, reason: string) => void = () => {};
 
   /** Its texture, or null as long as it is not there. Give it back with release. */
   use(source: string): Texture | null {
@@ -34,7 +37,7 @@ export class Images {
     if (held) {
       this.held.delete(source);
     } else {
-      held = { texture: null, bytes: 0, users: 0, error: "" };
+      held = { texture: null, bytes: 0, users: 0, isBroken: false };
       void this.load(source, held);
     }
     this.held.set(source, held);
@@ -46,30 +49,26 @@ export class Images {
     const held = this.held.get(source);
     if (!held) return;
     held.users--;
-    if (held.users === 0 && held.error) this.held.delete(source);
+    if (held.users === 0 && held.isBroken) this.held.delete(source);
     this.makeRoom(0);
-  }
-
-  /** Why it can not be shown; "" while nothing is known. */
-  errorOf(source: string): string {
-    return this.held.get(source)?.error ?? "";
   }
 
   private async load(source: string, held: Held): Promise<void> {
     try {
-      const canvas = await decode(source);
-      const bytes = canvas.width * canvas.height * 4;
-      if (this.makeRoom(bytes)) {
-        held.bytes = bytes;
-        this.bytes += bytes;
-        held.texture = new Texture({ source: new CanvasSource({ resource: canvas, scaleMode: "linear" }) });
-      } else {
-        held.error = "too many pictures at once: there is no memory left for this one";
-      }
-    } catch {
-      held.error = "the picture cannot be decoded";
+      this.keep(await decode(source), held);
+      this.onLoaded();
+    } catch (error) {
+      held.isBroken = true;
+      this.onFailed(source, error instanceof Full ? error.message : "the picture cannot be decoded");
     }
-    this.onLoaded();
+  }
+
+  private keep(canvas: HTMLCanvasElement, held: Held): void {
+    const bytes = canvas.width * canvas.height * 4;
+    if (!this.makeRoom(bytes)) throw new Full("too many pictures at once: there is no memory left for this one");
+    held.bytes = bytes;
+    this.bytes += bytes;
+    held.texture = new Texture({ source: new CanvasSource({ resource: canvas, scaleMode: "linear" }) });
   }
 
   private makeRoom(bytes: number): boolean {

@@ -86,6 +86,11 @@ export class Stage {
     this.images.onLoaded = () => (this.isImageNew = true);
   }
 
+  /** A picture that cannot be shown, and why. */
+  set onPictureFailed(fn: (source: string, reason: string) => void) {
+    this.images.onFailed = fn;
+  }
+
   static async create(canvas: HTMLCanvasElement, theme: Theme): Promise<Stage> {
     const resolution = Math.min(2, devicePixelRatio || 1);
     const isSlow = isSoftware();

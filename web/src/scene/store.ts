@@ -176,6 +176,22 @@ export class Store {
     this.isOrderChanged = true;
   }
 
+  /** A picture cannot be shown: those that have it are mistakes. */
+  fail(source: string, reason: string): void {
+    for (const entry of this.objects.values())
+      if (entry.look.source === source) {
+        entry.look = placeholder(entry.look, reason);
+        this.note(`scene/objects/${entry.id}`, reason);
+        this.isOrderChanged = true;
+      }
+    for (const [topic, tile] of this.tiles)
+      if (tile.image === source) {
+        this.tiles.delete(topic);
+        this.note(topic, reason);
+        this.areTilesChanged = true;
+      }
+  }
+
   /** The history is lost: what does not come again until `settle` is gone. It stays in sight so long. */
   doubt(): void {
     this.isInDoubt = true;
