@@ -14,6 +14,9 @@
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
+#   make page       the page for browsers, in web/dist; build the server after it
+#   make test-page  the page's tests, in headless Chromium
+#   make bench-page how fast the page is, in headless Chromium
 #   make test-windows the batch files, under Wine
 #   make test-metrics /metrics, read by Prometheus' own promtool
 #   make valgrind   the unit tests under valgrind
@@ -175,7 +178,7 @@ deps-lint: deps-build
 verify: all
 	@tools/verify
 
-test: deps-test
+test: deps-test $(if $(PIXI_TEST_PAGE),deps-browser page)
 	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs python-wheel helpers image-programs
 	@tools/run-tests $(UNIT)
 
