@@ -246,7 +246,7 @@ void pixi_mqtt_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
         return;
     }
     if (m->version == PIXI_MQTT_V5)
-        f.retain_handling = s->wants_retained ? 0 : 2;
+        f.retain_handling = s->how.wants_retained ? 0 : 2;
     pixi_buf_reset(&m->props);
     pixi_buf_reset(&m->headers);
     if (m->can_number)
