@@ -162,9 +162,9 @@ static void put_health(const struct pixi_oci_new *n, struct pixi_json_out *w)
 static void put_command(const struct pixi_oci_new *n, struct pixi_json_out *w)
 {
     static const char command[] = "container.command";
-    bool is_base = put_base(n, command, "Cmd", w) | put_base(n, command, "Entrypoint", w);
+    bool has_command = put_base(n, command, "Cmd", w), has_entry = put_base(n, command, "Entrypoint", w);
 
-    if (is_base)
+    if (has_command || has_entry)
         return;
     if (n->entrypoint)
         put_words(w, "Entrypoint", n->entrypoint, NULL);
