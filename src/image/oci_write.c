@@ -60,16 +60,17 @@ static bool base_member(const struct pixi_oci_new *n, const char *name, struct p
            pixi_member_get(config, name, &type, out) && type != PIXI_JSON_NULL;
 }
 
-static void put_env(const struct pixi_oci_new *n, struct pixi_json_out *w)
+/* What the description does not say is as in the base. True: so it is. */
+static bool put_base(const struct pixi_oci_new *n, const char *path, const char *name,
+                     struct pixi_json_out *w)
 {
-    struct pixi_cur env;
+    struct pixi_cur value;
 
-    if (base_member(n, "Env", &env)) {
-        pixi_json_name(w, "Env");
-        pixi_json_raw(w, env);
-    } else {
-        put_words(w, "Env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL);
-    }
+    if ((path && pixi_conf_is_set(&n->desc->conf, path)) || !base_member(n, name, &value))
+        return false;
+    pixi_json_name(w, name);
+    pixi_json_raw(w, value);
+    return true;
 }
 
 /* The name of label i of the description: what stands before its '='. */
@@ -145,7 +146,7 @@ static void put_health(const struct pixi_oci_new *n, struct pixi_json_out *w)
     } numbers[] = {
         {"Interval", 30000000000}, {"Timeout", 10000000000}, {"StartPeriod", 5000000000}, {"Retries", 3}};
 
-    if (n->desc->container.health.count == 0)
+    if (put_base(n, "container.health", "Healthcheck", w) || n->desc->container.health.count == 0)
         return;
     pixi_json_name(w, "Healthcheck");
     pixi_json_open_object(w);
@@ -157,25 +158,34 @@ static void put_health(const struct pixi_oci_new *n, struct pixi_json_out *w)
     pixi_json_close_object(w);
 }
 
-static void put_run(const struct pixi_oci_new *n, struct pixi_json_out *w)
+/* A command goes with its entry point: both are the description's, or both the base's. */
+static void put_command(const struct pixi_oci_new *n, struct pixi_json_out *w)
 {
-    struct pixi_cur folder;
+    static const char command[] = "container.command";
+    bool has_command = put_base(n, command, "Cmd", w), has_entry = put_base(n, command, "Entrypoint", w);
 
-    pixi_json_name(w, "config");
-    pixi_json_open_object(w);
-    put_member(w, "User", n->desc->container.user);
-    put_env(n, w);
+    if (has_command || has_entry)
+        return;
     if (n->entrypoint)
         put_words(w, "Entrypoint", n->entrypoint, NULL);
     if (n->desc->container.command.count)
         put_words(w, "Cmd", NULL, &n->desc->container.command);
-    pixi_json_name(w, "WorkingDir");
-    if (base_member(n, "WorkingDir", &folder))
-        pixi_json_raw(w, folder);
-    else
-        pixi_json_text(w, "/");
+}
+
+static void put_run(const struct pixi_oci_new *n, struct pixi_json_out *w)
+{
+    pixi_json_name(w, "config");
+    pixi_json_open_object(w);
+    if (!put_base(n, "container.user", "User", w))
+        put_member(w, "User", n->desc->container.user);
+    if (!put_base(n, NULL, "Env", w))
+        put_words(w, "Env", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL);
+    put_command(n, w);
+    if (!put_base(n, NULL, "WorkingDir", w))
+        put_member(w, "WorkingDir", "/");
     put_labels(n, w);
-    put_member(w, "StopSignal", n->desc->container.stop_signal);
+    if (!put_base(n, "container.stop_signal", "StopSignal", w))
+        put_member(w, "StopSignal", n->desc->container.stop_signal);
     put_health(n, w);
     pixi_json_close_object(w);
 }

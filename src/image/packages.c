@@ -188,12 +188,42 @@ struct adding {
     char origin[160];
 };
 
+/* Debian 12 has merged /bin, /lib and so on into /usr; dpkg's lists partly have the old names. */
+static void merge_usr(struct pixi_cur path, char *out, size_t max)
+{
+    static const char *const merged[] = {"/bin/", "/sbin/", "/lib/", "/lib64/"};
+    bool is_merged = false;
+
+    for (size_t i = 0; i < sizeof merged / sizeof *merged; i++)
+        is_merged |=
+            pixi_cur_left(&path) > strlen(merged[i]) && memcmp(path.p, merged[i], strlen(merged[i])) == 0;
+    snprintf(out, max, "%s%.*s", is_merged ? "/usr" : "", (int)pixi_cur_left(&path), path.p);
+}
+
+/* Where a package's link leads to; an absolute one becomes relative, so that it stays inside wherever the image is unpacked. */
+static bool read_target(const char *path, char *out, size_t max)
+{
+    char target[PIXI_IMAGE_PATH_MAX + 1], place[PIXI_IMAGE_PATH_MAX + 16];
+    ssize_t len = readlink(path, target, sizeof target - 1);
+    size_t used = 0;
+
+    if (len < 0)
+        return false;
+    target[len] = 0;
+    merge_usr(pixi_cur_str(path), place, sizeof place);
+    *out = 0;
+    if (*target == '/')
+        for (const char *slash = strchr(place + 1, '/'); slash && used + 4 < max;
+             slash = strchr(slash + 1, '/'))
+            used += (size_t)snprintf(out + used, max - used, "../");
+    return snprintf(out + used, max - used, "%s", target + (*target == '/')) < (int)(max - used);
+}
+
 static int add_path(const struct adding *a, const char *path)
 {
     struct pixi_image_new n = {.path = path, .origin = a->origin};
     char target[PIXI_IMAGE_PATH_MAX + 1];
     struct stat st, led_to;
-    ssize_t len;
 
     if (lstat(path, &st) != 0) {
         pixi_image_desc_mistake_at(a->d, "packages", a->i, a->mistakes,
@@ -208,10 +238,8 @@ static int add_path(const struct adding *a, const char *path)
         n.kind = PIXI_IMAGE_DIR;
         n.if_there = PIXI_IMAGE_UNLESS_THERE;
     } else if (S_ISLNK(st.st_mode)) {
-        len = readlink(path, target, sizeof target - 1);
-        target[len < 0 ? 0 : len] = 0;
         n.kind = PIXI_IMAGE_LINK;
-        n.target = target;
+        n.target = read_target(path, target, sizeof target) ? target : "";
         /* a package's folder /bin is a link here, and in the image already */
         if (stat(path, &led_to) == 0 && S_ISDIR(led_to.st_mode))
             n.if_there = PIXI_IMAGE_UNLESS_THERE;
@@ -320,18 +348,6 @@ struct wanted {
               16]; /* as dpkg would have it, folders of / that are links into /usr written out */
     struct pixi_image_node *node;
 };
-
-/* Debian 12 has merged /bin, /lib and so on into /usr; dpkg's lists partly have the old names. */
-static void merge_usr(struct pixi_cur path, char *out, size_t max)
-{
-    static const char *const merged[] = {"/bin/", "/sbin/", "/lib/", "/lib64/"};
-    bool is_merged = false;
-
-    for (size_t i = 0; i < sizeof merged / sizeof *merged; i++)
-        is_merged |=
-            pixi_cur_left(&path) > strlen(merged[i]) && memcmp(path.p, merged[i], strlen(merged[i])) == 0;
-    snprintf(out, max, "%s%.*s", is_merged ? "/usr" : "", (int)pixi_cur_left(&path), path.p);
-}
 
 static int by_path(const void *a, const void *b)
 {

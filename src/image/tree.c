@@ -15,7 +15,8 @@ enum { TEXT_MAX = 256 << 20 }; /* of all paths */
 int pixi_image_tree_init(struct pixi_image_tree *t, const char *dir)
 {
     *t = (struct pixi_image_tree){.arena = pixi_arena_init(TEXT_MAX),
-                                  .removed = pixi_buf_init(PIXI_IMAGE_NODES_MAX * sizeof(const char *))};
+                                  .removed =
+                                      pixi_buf_init(PIXI_IMAGE_NODES_MAX * sizeof(struct pixi_image_node *))};
     return pixi_image_spool_open(&t->spool, dir);
 }
 
@@ -386,6 +387,27 @@ static int check_there(const struct pixi_image_tree *t, const struct pixi_image_
     return PIXI_OK;
 }
 
+static struct pixi_image_node *removed_at(const struct pixi_image_tree *t, size_t i)
+{
+    return ((struct pixi_image_node **)(void *)t->removed.bytes)[i];
+}
+
+/* What was taken away and comes back as it was is the base's again. */
+static struct pixi_image_node *come_back(const struct pixi_image_tree *t, struct pixi_image_node *node)
+{
+    struct pixi_image_node *n;
+
+    for (size_t i = 0; i < pixi_image_tree_removed(t); i++) {
+        n = removed_at(t, i);
+        if (strcmp(n->path, node->path) != 0 || n->layer != PIXI_IMAGE_OF_BASE || !are_equal(n, node))
+            continue;
+        n->source = node->source;
+        n->package = NULL;
+        return n;
+    }
+    return node;
+}
+
 /* Something of the base's, or an implied folder, becomes what is asked for; the base's own stays where it is equal. */
 static void replace(struct pixi_image_node *there, const struct pixi_image_node *node)
 {
@@ -443,7 +465,7 @@ static int add_at(struct pixi_image_tree *t, const struct pixi_image_new *n, str
     if (rc == PIXI_OK && there)
         replace(there, node);
     else if (rc == PIXI_OK)
-        rc = insert(t, node);
+        rc = insert(t, come_back(t, node));
     return rc;
 }
 
@@ -473,7 +495,7 @@ void pixi_image_tree_remove(struct pixi_image_tree *t, const char *path, enum pi
         p = t->nodes[i]->path;
         if (strncmp(p, path, len) == 0 && (p[len] == '/' || (!p[len] && what == PIXI_IMAGE_WITH_TOP))) {
             if (t->layer != PIXI_IMAGE_OF_BASE)
-                pixi_buf_put(&t->removed, &t->nodes[i]->path, sizeof(const char *));
+                pixi_buf_put(&t->removed, &t->nodes[i], sizeof t->nodes[i]);
             continue;
         }
         t->nodes[kept++] = t->nodes[i];
@@ -486,7 +508,7 @@ bool pixi_image_tree_is_hidden(const struct pixi_image_tree *t, size_t i, const 
     char folder[PIXI_IMAGE_PATH_MAX + 1];
     const struct pixi_image_node *n;
 
-    memcpy(path, t->removed.bytes + i * sizeof *path, sizeof *path);
+    *path = removed_at(t, i)->path;
     snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(*path, '/') - *path), *path);
     n = *folder ? at_literal(t, folder) : NULL;
     return !at_literal(t, *path) && (!*folder || (n && n->kind == PIXI_IMAGE_DIR));

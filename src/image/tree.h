@@ -54,7 +54,7 @@ struct pixi_image_tree {
     struct pixi_arena arena;
     struct pixi_image_spool spool; /* the contents */
     enum pixi_image_layer layer;
-    struct pixi_buf removed; /* const char * each: paths of the base that were taken away after its end */
+    struct pixi_buf removed; /* struct pixi_image_node * each: of the base, taken away after its end */
 };
 
 /* What to add. path, kind and origin are needed; strings are copied.
@@ -118,7 +118,7 @@ bool pixi_image_tree_is_hidden(const struct pixi_image_tree *t, size_t i, const 
 
 static inline size_t pixi_image_tree_removed(const struct pixi_image_tree *t)
 {
-    return t->removed.len / sizeof(const char *);
+    return t->removed.len / sizeof(struct pixi_image_node *);
 }
 
 /* pixi_image_tree_read -- up to len bytes of a file's contents from offset; 0 at the end, -1 with errno. */

@@ -256,6 +256,30 @@ static void test_remove(void **state)
     check_shape();
 }
 
+/* What was taken away hides the base's; what comes back as it was, does not. */
+static void test_taken_away(void **state)
+{
+    const char *path;
+
+    (void)state;
+    add_file("/etc/same", "same", "the base");
+    add_file("/etc/other", "old", "the base");
+    add_file("/etc/gone", "", "the base");
+    pixi_image_tree_end_base(&tree);
+    pixi_image_tree_remove(&tree, "/etc", PIXI_IMAGE_BELOW);
+    assert_int_equal(tree.count, 1);
+    assert_int_equal(add_file("/etc/same", "same", "files[0]"), PIXI_OK);
+    assert_int_equal(add_file("/etc/other", "new", "files[1]"), PIXI_OK);
+    assert_int_equal(pixi_image_tree_find(&tree, "/etc/same")->layer, PIXI_IMAGE_OF_BASE);
+    assert_int_equal(pixi_image_tree_find(&tree, "/etc/other")->layer, PIXI_IMAGE_OWN);
+    assert_int_equal(pixi_image_tree_removed(&tree), 3);
+    for (size_t i = 0; i < 3; i++) {
+        bool is_hidden = pixi_image_tree_is_hidden(&tree, i, &path);
+
+        assert_int_equal(is_hidden, strcmp(path, "/etc/gone") == 0);
+    }
+}
+
 /* A folder of something that is wanted everywhere is wanted everywhere. */
 static void test_where(void **state)
 {
@@ -337,8 +361,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_any_order),      T(test_hash),         T(test_taken_by_both), T(test_unless_there),
         T(test_implied_folder), T(test_links_inside), T(test_escapes),       T(test_links_of_a_base),
-        T(test_over_a_base),    T(test_remove),       T(test_where),         T(test_sources),
-        T(test_unreadable),     T(test_long_paths),
+        T(test_over_a_base),    T(test_remove),       T(test_taken_away),    T(test_where),
+        T(test_sources),        T(test_unreadable),   T(test_long_paths),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -219,13 +219,33 @@ def test_umoci_sees_the_same(build, run, tmp_path):
     assert seen == set(x.members)
 
 
-def test_configuration_of_the_base(build, tmp_path):
-    config = {"Env": ["A=b"], "WorkingDir": "/srv", "Labels": {"kept": "1", "over": "base"}, "User": "old"}
-    base = layout(tmp_path / "base", LOWER, config=config)
+RAN = {
+    "Env": ["A=b"],
+    "WorkingDir": "/srv",
+    "User": "old",
+    "Cmd": ["old", "command"],
+    "Entrypoint": ["/old"],
+    "StopSignal": "SIGQUIT",
+    "Healthcheck": {"Test": ["CMD", "old"]},
+}
+
+
+def test_what_is_not_described_is_as_in_the_base(build, tmp_path):
+    base = layout(tmp_path / "base", LOWER, config={**RAN, "Labels": {"kept": "1", "over": "base"}})
     x = build(f"base: oci:{base}\ncontainer: {{labels: [over=own]}}\n")
     ran = x.oci[1]["config"]
-    assert (ran["Env"], ran["WorkingDir"], ran["User"]) == (["A=b"], "/srv", "root")
-    assert ran["Labels"] == {"kept": "1", "over": "own", "org.opencontainers.image.version": "1"}
+    assert ran.pop("Labels") == {"kept": "1", "over": "own", "org.opencontainers.image.version": "1"}
+    assert ran == RAN
+
+
+def test_what_is_described_is_not_as_in_the_base(build, tmp_path):
+    base = layout(tmp_path / "base", LOWER, config=RAN)
+    run = "{user: root, command: [new], health: [n], stop_signal: SIGINT}"
+    x = build(f"base: oci:{base}\npackages: [{{name: busybox-static}}]\ncontainer: {run}\n")
+    ran = x.oci[1]["config"]
+    assert (ran["User"], ran["Cmd"], ran["Entrypoint"]) == ("root", ["new"], ["/usr/lib/pixi/entry"])
+    assert (ran["StopSignal"], ran["Healthcheck"]["Test"]) == ("SIGINT", ["CMD", "n"])
+    assert (ran["Env"], ran["WorkingDir"]) == (["A=b"], "/srv")
 
 
 def damage(base, kind):

@@ -385,3 +385,25 @@ def test_it_has_no_secrets_and_no_paths_of_this_machine(real, root):
             data = tar.extractfile(m).read() if m.isreg() else b""
             assert str(root).encode() not in data, m.name
             assert not re.search(rb"\bpk_[\w-]{43}\b", data), m.name
+
+
+def test_with_python_on_top(real, root, run, tmp_path):
+    text = (root / "config/geom_os_image_python.yaml").read_text()
+    text = text.replace("../build/image/geom-os-1.0.oci", f"{real}/geom-os-1.0.oci").replace("../", f"{root}/")
+    (tmp_path / "python.yaml").write_text(text)
+    program, out = root / "build/bin/geom-image", tmp_path / "out"
+    done = run([program, "build", tmp_path / "python.yaml", "--output", out])
+    assert done.returncode == 0, done.stderr
+    oci = out / "geom-os-python-1.0.oci"
+    changed = run([program, "diff", "--json", real / "geom-os-1.0.oci", oci]).stdout
+    config = [(c["member"], c["to"]) for c in json.loads(changed)["changes"] if c["about"] == "config"]
+    assert config == [("Labels.org.opencontainers.image.title", '"GeometryOS with pixi-ws and Python"')]
+    module = {p.name for p in (root / "bindings/python/pixi_ws").glob("*.py")}
+    with tarfile.open(out / "geom-os-python-1.0.rootfs.tar") as tar:
+        assert {n.rpartition("/")[2] for n in tar.getnames() if "/pixi_ws/" in n} == module
+        if os.geteuid() == 0:
+            tar.extractall(tmp_path / "root")
+            code = "import pixi_ws, ssl, asyncio; print(pixi_ws.Client.__name__)"
+            done = run(["chroot", tmp_path / "root", "python3", "-c", code])
+            assert done.stdout == "Client\n", done.stderr
+            assert run(["chroot", tmp_path / "root", "pixi-ws-client.py", "--help"]).returncode == 0
