@@ -9,10 +9,19 @@
 
 #include <stdbool.h>
 
+enum { OVERRIDES_MAX = 8 };
+
+/* A member of the settings that a flag gives. Borrowed. */
+struct override {
+    const char *member, *value, *flag;
+};
+
 struct app {
     const char *settings_path, *url; /* --settings, --url; NULL: not given */
     bool is_json;                    /* --json */
     bool wants_no_key;               /* connect --no-key */
+    struct override overrides[OVERRIDES_MAX];
+    size_t override_count;
 };
 
 /* options.c */

@@ -7,11 +7,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SETTINGS, URL, JSON, VERSION };
+enum { SETTINGS, URL, DIALECT, MQTT_VERSION, QOS, CLIENT_ID, JSON, VERSION };
 
 static const struct cli_option own_options[] = {
     {"settings", 's', "FILE", "settings; else config/websocket_settings.json, here or below /", NULL},
     {"url", 'u', "URL", "the server, instead of the settings' url", NULL},
+    {"dialect", 'd', "NAME", "pixi.v1 or mqtt", NULL},
+    {"mqtt-version", 0, "N", "5, or 4 for MQTT 3.1.1", NULL},
+    {"qos", 0, "N", "of MQTT: 0, 1 or 2", NULL},
+    {"client-id", 0, "ID", "of MQTT: whose session it is", NULL},
     {"json", 'j', NULL, "machine-readable output, failures too", NULL},
     {"version", 'V', NULL, "print the version", NULL},
     {0},
@@ -177,7 +181,7 @@ static const struct cli_row environment[] = {
 static const struct cli_row see_also[] = {{"pixi-ws-server", "1"}, {0}};
 
 const struct cli_program cli_program = {
-    {"pixi-ws-client", "[--settings FILE] [--url URL] [--json] COMMAND ...",
+    {"pixi-ws-client", "[--settings FILE] [--url URL] [--dialect NAME] [--json] COMMAND ...",
      "connects programs to a Pixi server, and proves that it works", own_options,
      "These options may also stand behind the command. COMMAND --help tells about a command,\n"
      "explain CODE about what went wrong.\n\n"
@@ -191,6 +195,18 @@ const struct cli_program cli_program = {
     see_also,
 };
 
+/* Once each: the last one given counts. */
+static void add_override(struct app *app, const char *member, const char *value, const char *flag)
+{
+    size_t i = 0;
+
+    while (i < app->override_count && strcmp(app->overrides[i].member, member) != 0)
+        i++;
+    app->overrides[i] = (struct override){member, value, flag};
+    if (i == app->override_count)
+        app->override_count++;
+}
+
 /* 0: go on, *at is where the command stands; else the exit code, -1 for a good end. */
 static int read_options(struct app *app, int argc, char **argv, int *at)
 {
@@ -201,6 +217,10 @@ static int read_options(struct app *app, int argc, char **argv, int *at)
         switch (option) {
         case SETTINGS: app->settings_path = value; break;
         case URL: app->url = value; break;
+        case DIALECT: add_override(app, "dialect", value, "--dialect"); break;
+        case MQTT_VERSION: add_override(app, "mqtt.version", value, "--mqtt-version"); break;
+        case QOS: add_override(app, "mqtt.qos", value, "--qos"); break;
+        case CLIENT_ID: add_override(app, "client_id", value, "--client-id"); break;
         case JSON: app->is_json = true; break;
         case VERSION: printf("%s %s\n", cli_program.self.name, PIXI_VERSION); return -1;
         case CLI_HELP: return -1;

@@ -86,6 +86,9 @@ int load_settings(struct app *app, struct pixi_settings *s)
     s->wants_no_key = app->wants_no_key;
     if (app->url)
         pixi_settings_override(s, "url", app->url, "--url", &mistakes);
+    for (size_t i = 0; i < app->override_count; i++)
+        pixi_settings_override(s, app->overrides[i].member, app->overrides[i].value, app->overrides[i].flag,
+                               &mistakes);
     rc = pixi_settings_load(s, app->settings_path, &mistakes);
     if (mistakes.len)
         tell_mistakes(app, pixi_buf_cur(&mistakes));

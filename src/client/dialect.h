@@ -38,7 +38,13 @@ struct pixi_dialect {
 
 extern const struct pixi_dialect pixi_dialect_pixi;
 
+/* An error object of JSON-RPC, {code, message}, as the answer to `what`. Its strings are unescaped where they lie. */
+struct pixi_failure pixi_uplink_error(struct pixi_cur text, const char *what);
+
 /* --- uplink.c, for dialects */
+
+/* This connection ends, as f says. */
+void pixi_uplink_refuse(struct pixi_uplink *c, const struct pixi_failure *f);
 
 /* The language stands: subscriptions and calls go out. */
 void pixi_uplink_ready(struct pixi_uplink *c);

@@ -148,6 +148,17 @@ static struct error_value read_error(struct pixi_cur text)
     return e;
 }
 
+struct pixi_failure pixi_uplink_error(struct pixi_cur text, const char *what)
+{
+    struct error_value e = read_error(text);
+    size_t len = pixi_cur_left(&e.message);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)e.message.p; /* in the link's buffer, which may be changed */
+
+    if (len && pixi_json_decode(e.message, bytes, &len) == PIXI_OK)
+        e.message.end = e.message.p + len;
+    return pixi_failure_call(pixi_rpc_err(e.code), what, e.message);
+}
+
 static void answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 {
     struct pixi_uplink_call *call = find_call(c, m->id);
@@ -157,21 +168,14 @@ static void answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 
     if (!call)
         return; /* its time was over before the answer came */
-    if (m->kind == PIXI_RPC_ERROR) {
-        struct error_value e = read_error(m->value);
-        size_t len = pixi_cur_left(&e.message);
-        uint8_t *text = (uint8_t *)(uintptr_t)e.message.p; /* in the link's buffer, which may be changed */
-
-        if (len && pixi_json_decode(e.message, text, &len) == PIXI_OK)
-            e.message.end = e.message.p + len;
-        f = pixi_failure_call(pixi_rpc_err(e.code), call->what, e.message);
-        answer.failure = &f;
-    } else if (pixi_rpc_result_read(m->value, &p) == PIXI_OK) {
+    if (m->kind == PIXI_RPC_ERROR)
+        f = pixi_uplink_error(m->value, call->what);
+    else if (pixi_rpc_result_read(m->value, &p) == PIXI_OK)
         answer.p = &p;
-    } else {
+    else
         f = pixi_failure_no_answer(call->what, p.detail);
+    if (!answer.p)
         answer.failure = &f;
-    }
     pixi_uplink_end_call(call, &answer);
 }
 

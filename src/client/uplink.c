@@ -1,6 +1,7 @@
 #include "client/uplink.h"
 #include "client/call.h"
 #include "client/dialect.h"
+#include "client/mqtt.h"
 #include "client/reach.h"
 
 #include <stdio.h>
@@ -190,6 +191,13 @@ void pixi_uplink_ready(struct pixi_uplink *c)
         c->handlers->on_connect(c);
 }
 
+void pixi_uplink_refuse(struct pixi_uplink *c, const struct pixi_failure *f)
+{
+    c->failure = *f;
+    c->is_refused = true;
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
+}
+
 static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
 {
     struct pixi_uplink *c = OF(link, k);
@@ -226,7 +234,10 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
     struct pixi_uplink *c = OF(link, k);
     struct pixi_failure_at at = failure_at(c);
 
-    if (c->state == PIXI_UPLINK_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) && e->is_ours)
+    if (c->is_refused && c->state != PIXI_UPLINK_CLOSING)
+        c->is_refused = false;
+    else if (c->state == PIXI_UPLINK_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) &&
+             e->is_ours)
         c->failure = closed_well(e);
     else if (e->err != PIXI_E_WS_STATUS)
         c->failure = pixi_failure_end(&at, e, k);
@@ -278,6 +289,7 @@ static void start_dial(struct pixi_uplink *c)
 {
     pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
     c->state = PIXI_UPLINK_DIALLING;
+    c->is_refused = false;
     c->dial.on_done = on_dialled;
     pixi_reach_dial(&c->dial, c->loop, &c->link, c->settings, c->policy.server);
 }
@@ -298,7 +310,8 @@ static void take_limits(struct pixi_uplink *c)
 
 static const struct pixi_dialect *dialect_of(const struct pixi_settings *s)
 {
-    static const struct pixi_dialect *const dialects[] = {[PIXI_SETTINGS_PIXI_V1] = &pixi_dialect_pixi};
+    static const struct pixi_dialect *const dialects[] = {
+        [PIXI_SETTINGS_PIXI_V1] = &pixi_dialect_pixi, [PIXI_SETTINGS_MQTT] = &pixi_dialect_mqtt};
 
     return dialects[s->dialect];
 }
