@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { DUP = 0x08, QOS_SHIFT = 1 };
+enum { RETAIN = 0x01, DUP = 0x08, QOS_SHIFT = 1 };
 
 static const char publish_name[] = "publish", request_name[] = "request", reply_name[] = "reply",
                   subscribe_name[] = "subscribe", unsubscribe_name[] = "unsubscribe";
@@ -66,17 +66,18 @@ static void put_publish(struct pixi_uplink *c, struct pixi_cur topic, struct pix
         c->frame.err = c->mqtt->props.err;
 }
 
-/* What has no answer is said now or not at all. */
-static int send_now(struct pixi_uplink *c)
+/* --- publish, request, reply ------------------------------------------------------------------------------------ */
+
+/* Now or not at all, and nobody will tell: QoS 0. */
+static int say_once(struct pixi_uplink *c, const struct pixi_uplink_out *out)
 {
+    put_publish(c, pixi_cur_str(out->topic), out->payload, 0, out->is_retained);
     if (c->frame.err)
         return c->frame.err;
     return c->state == PIXI_UPLINK_OPEN
                ? pixi_link_send(&c->link, PIXI_WS_BINARY, c->frame.bytes, c->frame.len)
                : PIXI_E_WS_CLOSED;
 }
-
-/* --- publish, request, reply ------------------------------------------------------------------------------------ */
 
 int pixi_mqtt_publish(struct pixi_uplink *c, const struct pixi_uplink_out *out, uint64_t timeout_ms,
                       pixi_uplink_on_answer *on_answer, void *ctx)
@@ -89,10 +90,9 @@ int pixi_mqtt_publish(struct pixi_uplink *c, const struct pixi_uplink_out *out, 
         pixi_mqtt_prop_put_num(props, PIXI_MQTT_PROP_MESSAGE_EXPIRY,
                                out->expiry_s > UINT32_MAX ? UINT32_MAX : (uint32_t)out->expiry_s);
     put_headers(props, out->headers);
-    put_publish(c, pixi_cur_str(out->topic), out->payload, on_answer ? (unsigned)c->settings->mqtt.qos : 0,
-                out->is_retained);
     if (!on_answer)
-        return send_now(c);
+        return say_once(c, out);
+    put_publish(c, pixi_cur_str(out->topic), out->payload, (unsigned)c->settings->mqtt.qos, out->is_retained);
     return pixi_uplink_add_call(c, publish_name, is_once ? PIXI_UPLINK_ONCE : PIXI_UPLINK_RESEND, timeout_ms,
                                 on_answer, ctx);
 }
@@ -243,8 +243,27 @@ static void on_subscribed(struct pixi_uplink *c, void *ctx, const struct pixi_up
     is_again = s->was_subscribed;
     s->was_subscribed = true;
     s->has_gap |= is_again;
+    s->is_synced = !s->how.wants_retained || !c->handlers->on_synced || pixi_mqtt_ping(c->mqtt) != PIXI_OK;
+    s->pending.offset = c->mqtt->pings;
     if (c->handlers->on_subscribed)
         c->handlers->on_subscribed(c, s, is_again, false);
+}
+
+/* MQTT has no word for "these were the retained ones". A server sends them when it hears the SUBSCRIBE, and so before the
+ * answer to a PINGREQ that was said after that. */
+void pixi_mqtt_take_sync(struct pixi_uplink_mqtt *m)
+{
+    struct pixi_uplink *c = m->client;
+    struct pixi_uplink_sub *s, *next;
+
+    for (s = c->subs; s && c->state == PIXI_UPLINK_OPEN; s = next) {
+        next = s->next;
+        if (!s->was_subscribed || s->is_synced || s->pending.offset > m->pongs)
+            continue;
+        s->is_synced = true;
+        if (c->handlers->on_synced)
+            c->handlers->on_synced(c, s);
+    }
 }
 
 void pixi_mqtt_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
@@ -254,6 +273,7 @@ void pixi_mqtt_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
     struct pixi_mqtt_packet p = {.type = PIXI_MQTT_SUBSCRIBE};
 
     if (m->has_session && s->was_subscribed) { /* the server goes on with it where it stood */
+        s->pending.offset = 0;
         if (c->handlers->on_subscribed)
             c->handlers->on_subscribed(c, s, true, true);
         return;
@@ -319,7 +339,7 @@ static int send_with_id(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *cal
     int rc;
 
     if (!call->packet_id && !(call->packet_id = take_id(m)))
-        return PIXI_E_QUEUE;
+        return PIXI_MORE;
     call->text.bytes[at] = (uint8_t)(call->packet_id >> 8);
     call->text.bytes[at + 1] = (uint8_t)call->packet_id;
     if (call->was_sent && type_of(call) == PIXI_MQTT_PUBLISH)
@@ -337,6 +357,8 @@ static int send_publish(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *cal
         return PIXI_E_MQTT_VERSION;
     if (qos_of(call) > m->qos_max)
         return PIXI_E_MQTT_QOS;
+    if (call->text.bytes[0] & RETAIN && !m->can_retain)
+        return PIXI_E_MQTT_RETAIN;
     if (qos_of(call) == 0) {
         rc = send_text(call);
         if (rc == PIXI_OK)
@@ -344,7 +366,7 @@ static int send_publish(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *cal
         return rc;
     }
     if (m->unanswered >= m->receive_max)
-        return PIXI_E_QUEUE;
+        return PIXI_MORE; /* [MQTT-4.9.0-2]; packets of other kinds go on [MQTT-3.3.4-8] */
     rc = call->is_received ? send_release(m, call->packet_id, 0) : send_with_id(m, call);
     m->unanswered += rc == PIXI_OK;
     return rc;
@@ -448,6 +470,15 @@ static void take_received(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *c
     send_release(m, p->id, is_known ? PIXI_MQTT_R_SUCCESS : PIXI_MQTT_R_ID_NOT_FOUND);
 }
 
+/* One code for one filter [MQTT-3.8.4-6]; in 3.1.1 an UNSUBACK has none. */
+static bool has_right_count(const struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packet *p)
+{
+    bool has_list =
+        p->type == PIXI_MQTT_SUBACK || (p->type == PIXI_MQTT_UNSUBACK && m->version == PIXI_MQTT_V5);
+
+    return !has_list || pixi_cur_left(&p->list) == 1;
+}
+
 static unsigned outcome(const struct pixi_mqtt_packet *p)
 {
     bool has_list = p->type == PIXI_MQTT_SUBACK || p->type == PIXI_MQTT_UNSUBACK;
@@ -464,7 +495,7 @@ void pixi_mqtt_take_ack(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packe
         take_received(m, call, p);
         return;
     }
-    if (!pixi_mqtt_id_is_set(m->flying, p->id)) {
+    if (!pixi_mqtt_id_is_set(m->flying, p->id) || !has_right_count(m, p)) {
         if (p->type != PIXI_MQTT_PUBREC)
             pixi_mqtt_broken(m, PIXI_E_MQTT_ACK);
         return;
@@ -474,8 +505,8 @@ void pixi_mqtt_take_ack(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packe
         m->unanswered--;
     if (call)
         end(call, outcome(p), p);
-    if (c->is_full && c->state == PIXI_UPLINK_OPEN)
-        pixi_uplink_flush_calls(c);
+    if (c->is_held)
+        pixi_uplink_resume_calls(c);
 }
 
 static struct pixi_uplink_call *find_request(struct pixi_uplink *c, struct pixi_cur correlation)

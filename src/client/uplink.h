@@ -51,7 +51,8 @@ struct pixi_uplink_handlers {
 /* How to subscribe. */
 struct pixi_uplink_how {
     bool wants_retained;
-    bool is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms */
+    bool
+        is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms. Neither with mqtt */
     uint32_t
         batch_ms; /* messages come together, at most so often; at most PIXI_RPC_BATCH_MS_MAX, 0: each at once */
 };
@@ -65,7 +66,8 @@ struct pixi_uplink_sub {
     struct pixi_rpc_position
         positions[PIXI_UPLINK_POSITIONS]; /* the highest offset of each epoch, newest first */
     size_t position_count;
-    struct pixi_rpc_position pending; /* counts once the snapshot is complete */
+    struct pixi_rpc_position
+        pending; /* counts once the snapshot is complete; mqtt: the ping that it is known by */
     struct pixi_uplink_how how;
     bool is_synced, was_subscribed;
     bool is_behind; /* messages were passed over, as there was no room: it subscribes again where it stood */
@@ -105,9 +107,10 @@ struct pixi_uplink {
     uint32_t last_sub;
     struct pixi_uplink_mqtt *mqtt; /* owned; NULL: another dialect */
     bool has_failure;
-    bool is_refused;             /* failure says already why this connection ends */
-    bool has_no_room;            /* set by the owner: hand on no messages until pixi_uplink_catch_up */
-    bool is_full;                /* the link had no room for a call: those that follow wait as well */
+    bool is_refused;  /* failure says already why this connection ends */
+    bool has_no_room; /* set by the owner: hand on no messages until pixi_uplink_catch_up */
+    bool is_full;     /* the link had no room for a call: those that follow wait as well */
+    bool is_held;     /* a call waits for the server to answer others; calls of another kind go on */
     struct pixi_failure failure; /* of the connection that just ended */
 };
 

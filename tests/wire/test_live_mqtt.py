@@ -117,7 +117,7 @@ def test_a_made_up_session_is_not_left_behind(mqtt):
 
 
 def test_qos_2_by_its_steps(mqtt):
-    proc, link, _ = mqtt("-q", "2", "send", "-e", "9", "-r", "-H", "k=v", "t", "x")
+    proc, link, _ = mqtt("--qos", "2", "send", "-e", "9", "-r", "-H", "k=v", "t", "x")
     props = b"\x02\0\0\0\x09" b"\x26" + text("k") + text("v")
     assert link.packet() == (0x35, text("t") + b"\0\x01" + bytes([len(props)]) + props + b"x")
     link.say(b"\x50\x02\0\x01")
@@ -159,7 +159,7 @@ def test_sent_again_with_dup(mqtt, listener):
 @pytest.mark.parametrize("received", [False, True])
 def test_qos_2_without_its_session(mqtt, listener, received):
     """Not acknowledged: in doubt. Received: the server has it."""
-    proc, link, _ = mqtt("-q", "2", "send", "t", "x", client_id="c")
+    proc, link, _ = mqtt("--qos", "2", "send", "t", "x", client_id="c")
     assert link.packet()[0] == 0x34
     if received:
         link.say(b"\x50\x02\0\x01")
@@ -189,11 +189,28 @@ def test_the_receive_maximum_is_kept(mqtt):
     assert proc.wait() == 0
 
 
+def test_only_publishes_wait_for_it(mqtt):
+    """One reply is under way; the other waits, the acknowledgement of its request does not."""
+    proc, link, _ = mqtt("listen", "-n", "2", "a", "--reply", "1", answer=b"\x20\x06\0\0\x03\x21\0\x01")
+    link.packet()
+    ask = b"\x32\x0a" + text("a") + b"%b\x04\x08" + text("r")
+    link.say(b"\x90\x04\0\x01\0\x01", ask % b"\0\x07", ask % b"\0\x08")
+    assert link.packet() == (0x32, text("r") + b"\0\x02\x001")
+    assert link.packet() == (0x40, b"\0\x07")
+    assert link.packet() == (0x40, b"\0\x08")
+    assert link.packet()[0] == 0xE0, proc
+
+
 def test_what_the_server_takes(mqtt):
-    proc, _, _ = mqtt("-q", "2", "send", "t", "x", answer=b"\x20\x05\0\0\x02\x24\x01")
+    proc, _, _ = mqtt("--qos", "2", "send", "t", "x", answer=b"\x20\x05\0\0\x02\x24\x01")
     assert "does not take this QoS" in fails(proc, 2, "usage")
     proc, _, _ = mqtt("send", "t", "x" * 100, answer=b"\x20\x08\0\0\x05\x27\0\0\0\x32")
     assert "message over the limit" in fails(proc, 1, "limits")
+
+
+def test_nothing_retained_where_nothing_is_kept(mqtt):
+    proc, _, _ = mqtt("send", "--retain", "t", "x", answer=b"\x20\x05\0\0\x02\x25\0")
+    assert "keeps no retained messages" in fails(proc, 2, "usage")
 
 
 def test_pings(mqtt):
@@ -271,6 +288,8 @@ def test_a_disconnect_that_is_worth_another_try(mqtt, listener):
         ("2003000000 3007 0001 61 03 230001", "topic alias 0 or over the maximum"),
         ("2003000000 40020009", "acknowledges what was not sent"),
         ("2003020000", "reserved bit set"),
+        ("2007000004 15000161", "AUTH where no authentication method"),
+        ("2003000000 9005000100 0101", "acknowledges what was not sent"),
         ("20020000", "packet ends inside a field"),
     ],
 )
