@@ -1,15 +1,22 @@
 # pixi-ws. Everything that is made goes under build/.
 #
-#   make            the programs, in build/bin
+#   make            the programs, in build/bin, and root file system and OCI layout, in build/image
 #   make verify     the main job: server, settings, client, and the proof that the link works
 #   make test       unit tests and process tests, with ASan and UBSan
 #   make rust       the Rust crates' client, in build/bin, too
 #   make python     the Python module's wheel, in build/python/dist
+#   make image      the GeometryOS image with its kernel and initramfs, in build/image
+#   make test-reproducible two builds of the image in two folders: the same bytes
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
+#   make run        a server with the page and a city in motion, until Ctrl-C
+#   make page       the page for browsers, by Node and npm
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
+#   make page       the page for browsers, in web/dist; build the server after it
+#   make test-page  the page's tests, in headless Chromium
+#   make bench-page how fast the page is, in headless Chromium
 #   make test-windows the batch files, under Wine
 #   make test-metrics /metrics, read by Prometheus' own promtool
 #   make valgrind   the unit tests under valgrind
@@ -43,7 +50,8 @@ APPSRC := $(wildcard apps/*/*.c)
 
 B := build
 # Flavours of the same sources: rel (what users get), san (what tests run), val (what valgrind runs).
-FLAGS_rel   := -O2 -g $(HARDEN)
+# Paths in it are of the sources' folder, wherever that is: two builds give the same bytes.
+FLAGS_rel   := -O2 -g -ffile-prefix-map=$(CURDIR)=. $(HARDEN)
 FLAGS_san   := -O1 -g $(SAN)
 FLAGS_val   := -O1 -g
 WRAP_val    := -DPIXI_WRAP_MALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
@@ -53,6 +61,7 @@ LFLAGS_san  := $(SAN)
 .PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-windows test-metrics hostile soak valgrind clean help test-answers steps
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
+	@$(MAKE) --no-print-directory image-rootfs
 
 .PHONY: programs
 programs: $(APPS:%=$(B)/bin/%) library
@@ -66,7 +75,7 @@ $(B)/$(1)/obj/%.o: %.c Makefile VERSION
 	@echo '  CC    $$@'
 	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -MMD -MP -c -o $$@ $$<
 
-$(B)/$(1)/libpixi-core.a: $$(SRC:%.c=$(B)/$(1)/obj/%.o)
+$(B)/$(1)/libpixi-core.a: $$(SRC:%.c=$(B)/$(1)/obj/%.o) $(B)/$(1)/obj/gen/guest.o
 	@mkdir -p $$(@D)
 	@rm -f $$@
 	@echo '  AR    $$@'
@@ -79,19 +88,19 @@ $(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
 
 $$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/cli/*.c apps/$$(a)/*.c))))
 
-# Line editing, in `connect` alone.
-$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit
+# Line editing, in `connect` alone; sines, in `scene` alone.
+$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit -lm
 
 # What `explain` shows is made from docs/errors/.
 $(B)/$(1)/bin/pixi-ws-client: $(B)/$(1)/obj/gen/pages.o
-$(B)/$(1)/obj/gen/pages.o: $(B)/gen/pages.c Makefile VERSION
+$(B)/$(1)/obj/gen/%.o: $(B)/gen/%.c Makefile VERSION
 	@mkdir -p $$(@D)
 	@echo '  CC    $$@'
 	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
 endef
-# geom-image alone needs the library of YAML.
-$(B)/%/bin/geom-image: LDLIBS += -lfyaml
-$(B)/san/test/src/image/%: LDLIBS += -lfyaml
+# geom-image alone needs the libraries of YAML, of archives and of gzip.
+$(B)/%/bin/geom-image: LDLIBS += -lfyaml -larchive -lz
+$(foreach f,san val,$(eval $(B)/$(f)/test/src/image/%: LDLIBS += -lfyaml -larchive -lz))
 # The server alone keeps messages in SQLite, and the tests of what does that.
 $(B)/%/bin/pixi-ws-server: LDLIBS += -lsqlite3
 SQLITE_TESTS := src/sqlite/% src/store/% src/outbox/% src/hub/model_test
@@ -100,8 +109,10 @@ $(eval $(call flavour,rel))
 $(eval $(call flavour,san))
 $(eval $(call flavour,val))
 include library.mk
+include page.mk
 include rust.mk
 include python.mk
+include image.mk
 include bench.mk
 .SECONDARY:
 -include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val tsan,$(B)/$(f)/test/*/*/*.d \
@@ -115,6 +126,12 @@ PAGES := $(sort $(wildcard docs/errors/*.md))
 $(B)/gen/pages.c: tools/embed-pages docs/errors $(PAGES) apps/pixi-ws-client/page.h
 	@mkdir -p $(@D)
 	@tools/embed-pages $(PAGES) >$@
+
+# What runs inside an image.
+GUEST := $(sort $(wildcard src/image/guest/*.sh))
+$(B)/gen/guest.c: tools/embed-guest src/image/guest $(GUEST) src/image/guest_scripts.h
+	@mkdir -p $(@D)
+	@tools/embed-guest $(GUEST) >$@
 
 # From the same table as --help: the programs print them.
 MAN := $(APPS:%=$(B)/man/%.1)
@@ -162,8 +179,8 @@ deps-lint: deps-build
 verify: all
 	@tools/verify
 
-test: deps-test
-	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs python-wheel helpers
+test: deps-test $(if $(PIXI_TEST_PAGE),deps-browser page)
+	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs python-wheel helpers image-programs
 	@tools/run-tests $(UNIT)
 
 test-unit: deps-test
@@ -229,7 +246,7 @@ soak: all
 # The server, killed again and again under QoS 1 and 2.
 .PHONY: soak-mqtt
 soak-mqtt: all
-	@tests/soak/mqtt.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
+	@tests/soak/mqtt_kills.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
 
 HOSTILE_S ?= 60
 hostile: all

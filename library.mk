@@ -1,7 +1,7 @@
 # libpixiws: shared, static, pkg-config, install. Included by Makefile.
 
 LIBVERSION := $(firstword $(subst ., ,$(VERSION)))
-LIBSRC  := $(filter-out %_test.c src/net/signals.c src/net/listen.c src/net/notify.c,$(wildcard src/base/*.c src/proto/http/*.c src/proto/ws/*.c src/proto/rpc/*.c \
+LIBSRC  := $(filter-out %_test.c src/net/signals.c src/net/listen.c src/net/notify.c,$(wildcard src/base/*.c src/proto/http/*.c src/proto/ws/*.c src/proto/rpc/*.c src/proto/mqtt/*.c \
              src/net/*.c src/link/*.c src/client/*.c))
 LIBMAP  := src/client/libpixiws.map
 LIBSYMS  = $(shell sed -n 's/^ *\(pixi_[a-z_]*\);.*/\1/p' $(LIBMAP))
@@ -9,7 +9,7 @@ LIBHEADERS := $(wildcard include/pixiws/*.h)
 L       := $(B)/lib
 
 # Position independent, everything hidden but PIXI_API. tsan: what the thread tests run.
-FLAGS_pic   := -O2 -g -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector-strong \
+FLAGS_pic   := -O2 -g -ffile-prefix-map=$(CURDIR)=. -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections -fstack-protector-strong \
                -D_FORTIFY_SOURCE=2
 FLAGS_tsan  := -O1 -g -fsanitize=thread
 LFLAGS_tsan := -fsanitize=thread

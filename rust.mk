@@ -5,7 +5,7 @@ CRATES := $(wildcard bindings/rust/Cargo.* bindings/rust/*/Cargo.toml bindings/r
 # Debian's compiler where there is one; programs find the library in ../lib, beside their folder.
 CARGO := PATH="/usr/bin:$$PATH" CARGO_HOME=$(CURDIR)/$(R)/home CARGO_TARGET_DIR=$(CURDIR)/$(R) \
          PIXIWS_LIB_DIR=$(CURDIR)/$(L) LD_LIBRARY_PATH=$(CURDIR)/$(L) \
-         RUSTFLAGS='-D warnings -C link-arg=-Wl,-rpath,$$ORIGIN/../lib' cargo
+         RUSTFLAGS='-D warnings --remap-path-prefix=$(CURDIR)=. -C link-arg=-Wl,-rpath,$$ORIGIN/../lib' cargo
 CRATE := --manifest-path bindings/rust/Cargo.toml --offline --locked --quiet
 
 .PHONY: rust rust-programs rust-test rust-lint deps-rust

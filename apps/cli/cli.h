@@ -54,6 +54,10 @@ enum {
 };
 int cli_next(const struct cli_command *c, int argc, char **argv, int *index, const char **value);
 
+/* cli_hoist -- the program's own options may stand behind the command, too: move them before it, argv[at]. Where both have
+ * an option of that name it is the command's; what follows `--` stays. How many words were moved, or CLI_BAD. */
+int cli_hoist(const struct cli_command *c, int argc, char **argv, int at);
+
 /* cli_command_of -- NULL: there is none of that name. */
 const struct cli_command *cli_command_of(const char *name);
 /* cli_unknown_command -- says so, and which was meant. CLI_USAGE. */

@@ -80,6 +80,8 @@ static int unknown_option(const struct cli_command *c, const char *word)
     n.typed.p += 2;
     for (const struct cli_option *o = c->options; o && o->name; o++)
         compare(&n, o->name);
+    for (const struct cli_option *o = cli_program.self.options; o && o->name; o++)
+        compare(&n, o->name);
     compare(&n, "help");
     if (is_near(&n))
         snprintf(what, sizeof what, "unknown option %s; did you mean --%s?", word, n.name);
@@ -161,4 +163,80 @@ int cli_next(const struct cli_command *c, int argc, char **argv, int *index, con
         return CLI_BAD;
     }
     return got > HELP ? got - HELP - 1 : by_letter(c, got);
+}
+
+static const struct cli_option *by_name(const struct cli_command *c, const char *name, size_t len)
+{
+    for (const struct cli_option *o = c->options; o && o->name; o++)
+        if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
+            return o;
+    return NULL;
+}
+
+static const struct cli_option *lettered(const struct cli_command *c, char letter)
+{
+    for (const struct cli_option *o = c->options; o && o->name; o++)
+        if (o->letter == letter)
+            return o;
+    return NULL;
+}
+
+/* How many words the option in this word takes, its argument among them; 0: not all in it are options of this command. */
+static int words_of(const struct cli_command *c, const char *word)
+{
+    const struct cli_option *o;
+
+    if (word[1] == '-') {
+        size_t len = strcspn(word + 2, "=");
+
+        o = by_name(c, word + 2, len);
+        return !o ? 0 : o->argument && !word[2 + len] ? 2 : 1;
+    }
+    for (word++; *word; word++) {
+        o = lettered(c, *word);
+        if (!o)
+            return 0;
+        if (o->argument)
+            return word[1] ? 1 : 2;
+    }
+    return 1;
+}
+
+/* The words from argv[from] on come to argv[to], count of them; those between move up. */
+static void move_down(char **argv, int from, int to, int count)
+{
+    for (; count > 0; count--, from++, to++) {
+        char *word = argv[from];
+
+        memmove(argv + to + 1, argv + to, (size_t)(from - to) * sizeof *argv);
+        argv[to] = word;
+    }
+}
+
+int cli_hoist(const struct cli_command *c, int argc, char **argv, int at)
+{
+    int begin = at, count;
+
+    for (int i = at + 1; i < argc && strcmp(argv[i], "--") != 0; i += count) {
+        int own, programs;
+
+        count = 1;
+        if (argv[i][0] != '-' || !argv[i][1])
+            continue;
+        own = words_of(c, argv[i]);
+        programs = own ? 0 : words_of(&cli_program.self, argv[i]);
+        if (i + programs > argc) {
+            optopt = HELP;
+            bad_option(c, ':', argv[i]);
+            return CLI_BAD;
+        }
+        if (own)
+            count = own;
+        if (programs) {
+            count = programs;
+            move_down(argv, i, at, count);
+            at += count;
+        }
+    }
+    return at - begin;
 }

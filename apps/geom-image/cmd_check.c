@@ -14,7 +14,7 @@ static int read_arguments(const char *name, int argc, char **argv, const char **
             return option == CLI_HELP ? -1 : PIXI_EXIT_USAGE;
         *is_json |= option == SHOW_JSON;
     }
-    *path = at < argc ? argv[at] : PIXI_IMAGE_FILE;
+    *path = at < argc ? argv[at] : PIXI_IMAGE_DESCRIPTION;
     return at + 1 < argc ? cli_usage_error(c, "one description is enough") : 0;
 }
 

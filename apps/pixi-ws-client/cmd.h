@@ -9,10 +9,19 @@
 
 #include <stdbool.h>
 
+enum { OVERRIDES_MAX = 8 };
+
+/* A member of the settings that a flag gives. Borrowed. */
+struct override {
+    const char *member, *value, *flag;
+};
+
 struct app {
     const char *settings_path, *url; /* --settings, --url; NULL: not given */
     bool is_json;                    /* --json */
     bool wants_no_key;               /* connect --no-key */
+    struct override overrides[OVERRIDES_MAX];
+    size_t override_count;
 };
 
 /* options.c */
@@ -34,6 +43,9 @@ struct session {
     bool is_over, was_interrupted;
     bool is_finished; /* session_finish was called: exit_code counts */
     void *ctx;        /* the command's */
+    /* NULL, or what the first signal does instead of closing the link: to be set after session_open */
+    void (*on_interrupt)(struct session *);
+    bool is_ending; /* that was called */
 };
 
 /* load_settings -- settings as flags, environment and file give them; mistakes are printed. 0 or the exit code. On any
@@ -60,6 +72,15 @@ static inline struct session *session_of(struct pixi_uplink *c)
 /* tell -- a failure that is this program's own to find, printed as print_failure does. Returns exit_code. */
 int tell(const struct app *app, int exit_code, const char *layer, const char *fix, const char *cause, ...)
     __attribute__((format(printf, 5, 6)));
+/* Mistakes, a line each. */
+struct mistakes {
+    struct pixi_cur lines;
+    const char *layer, *fix;
+    int err, exit_code;
+};
+
+/* tell_list -- all of them as one failure. Returns exit_code. */
+int tell_list(const struct app *app, const struct mistakes *m);
 /* tell_mistakes -- of the settings, a line each. */
 void tell_mistakes(const struct app *app, struct pixi_cur lines);
 /* tell_input -- of standard input: err is PIXI_E_SYS (sys_errno says why) or PIXI_E_LIMIT (a line). The exit code. */
@@ -96,6 +117,7 @@ int cmd_connect(struct app *app, int argc, char **argv);
 int cmd_explain(struct app *app, int argc, char **argv);
 int cmd_listen(struct app *app, int argc, char **argv);
 int cmd_request(struct app *app, int argc, char **argv);
+int cmd_scene(struct app *app, int argc, char **argv);
 int cmd_send(struct app *app, int argc, char **argv);
 int cmd_verify(struct app *app, int argc, char **argv);
 

@@ -2,14 +2,15 @@
 
 #include <stdio.h>
 
-enum { COUNT, NO_RETAINED, REPLY, RETRY };
+enum { COUNT, NO_RETAINED, REPLY, RETRY, BATCH_MS, LATEST };
 
 struct listen {
     struct session session;
     struct pixi_buf line;
     const char *reply;
     uint64_t count, seen;
-    bool wants_retained, retries;
+    bool retries;
+    struct pixi_uplink_how how;
     char **filters;
     int filter_count;
     unsigned standing;
@@ -131,12 +132,26 @@ static const struct pixi_uplink_handlers handlers = {
     .on_end = on_end,
 };
 
+static int read_batch_ms(const char *value, uint32_t *out)
+{
+    uint64_t ms;
+
+    if (!read_count("--batch-ms", value, &ms))
+        return PIXI_EXIT_USAGE;
+    if (ms > PIXI_RPC_BATCH_MS_MAX)
+        return cli_usage_error(cli_command_of("listen"), "--batch-ms is at most 10000");
+    *out = (uint32_t)ms;
+    return 0;
+}
+
 static int take_option(struct listen *l, int option, const char *value)
 {
     switch (option) {
     case COUNT: return read_count("--count", value, &l->count) ? 0 : PIXI_EXIT_USAGE;
-    case NO_RETAINED: l->wants_retained = false; return 0;
+    case NO_RETAINED: l->how.wants_retained = false; return 0;
     case REPLY: l->reply = value; return 0;
+    case BATCH_MS: return read_batch_ms(value, &l->how.batch_ms);
+    case LATEST: l->how.is_latest = true; return 0;
     default: l->retries = true; return 0;
     }
 }
@@ -151,6 +166,8 @@ static int read_options(struct listen *l, int argc, char **argv)
             return option == CLI_HELP ? -1 : PIXI_EXIT_USAGE;
         rc = take_option(l, option, value);
     }
+    if (rc == 0 && l->how.is_latest && !l->how.batch_ms)
+        rc = cli_usage_error(cli_command_of("listen"), "--latest goes with --batch-ms");
     l->filters = argv + index;
     l->filter_count = argc - index;
     for (int i = 0; rc == 0 && i < l->filter_count; i++)
@@ -165,10 +182,10 @@ static int subscribe_all(struct listen *l)
     const struct pixi_cur *at = set->at;
 
     for (int i = 0; i < l->filter_count; i++, l->standing++)
-        if (pixi_uplink_subscribe(&l->session.client, l->filters[i], l->wants_retained) != PIXI_OK)
+        if (pixi_uplink_subscribe(&l->session.client, l->filters[i], &l->how) != PIXI_OK)
             return PIXI_EXIT_INTERNAL;
     for (size_t i = 0; l->filter_count == 0 && i < set->count; i++, l->standing++)
-        if (pixi_uplink_subscribe(&l->session.client, (const char *)at[i].p, l->wants_retained) != PIXI_OK)
+        if (pixi_uplink_subscribe(&l->session.client, (const char *)at[i].p, &l->how) != PIXI_OK)
             return PIXI_EXIT_INTERNAL;
     if (l->standing > 0)
         return 0;
@@ -178,7 +195,7 @@ static int subscribe_all(struct listen *l)
 
 int cmd_listen(struct app *app, int argc, char **argv)
 {
-    struct listen l = {.wants_retained = true};
+    struct listen l = {.how.wants_retained = true};
     int exit_code = read_options(&l, argc, argv);
 
     if (exit_code)

@@ -1,109 +1,69 @@
-#include "pixi-ws-client/cmd.h"
 #include "pixi-ws-client/lines.h"
+#include "pixi-ws-client/publisher.h"
 
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <unistd.h>
 
 enum { RETAIN, EXPIRY, HEADER, FILE_, TIMEOUT };
-enum { WINDOW = 256 }; /* messages sent and not yet answered */
 
 struct send {
-    struct session session;
+    struct publisher publisher;
     struct payload payload;
     struct lines lines;
-    const char *topic, *file;
-    bool is_lines, is_retained, has_expiry, is_read;
-    uint64_t expiry_s, timeout_ms;
-    char producer[37]; /* UUID: makes sending again harmless */
-    uint64_t seq, low; /* low: all below are answered */
-    uint64_t stored;
+    struct publication message;
+    const char *file;
+    bool is_lines;
 };
 
-static struct send *send_of(struct pixi_uplink *c)
+static struct send *send_of(struct publisher *p)
 {
-    return (struct send *)((char *)session_of(c) - offsetof(struct send, session));
+    return (struct send *)((char *)p - offsetof(struct send, publisher));
 }
 
-static void print_stored(struct send *s, const struct pixi_rpc_params *p)
+static void print_stored(struct publisher *p, const struct pixi_rpc_params *position)
 {
     struct pixi_buf b = pixi_buf_init(1 << 20);
     struct pixi_json_out w = pixi_json_out_init(&b);
 
-    s->stored++;
-    if (!s->session.app->is_json)
-        return;
     pixi_json_open_object(&w);
     pixi_json_name(&w, "topic");
-    pixi_json_text(&w, s->topic);
-    if (p->position.offset)
-        pixi_rpc_put_position(&w, p->position);
+    pixi_json_text(&w, send_of(p)->message.topic);
+    if (position->position.offset)
+        pixi_rpc_put_position(&w, position->position);
     pixi_json_close_object(&w);
     progress_hide();
     printf("%.*s\n", (int)b.len, (const char *)b.bytes);
     pixi_buf_clear(&b);
 }
 
-static void finish_if_done(struct send *s)
+static void on_room(struct publisher *p)
 {
-    if (!s->is_read || s->low <= s->seq)
-        return;
+    lines_resume(&send_of(p)->lines);
+}
+
+static void on_done(struct publisher *p)
+{
     fflush(stdout);
-    if (s->is_lines && !s->session.app->is_json)
-        note("%llu messages stored", (unsigned long long)s->stored);
-    session_finish(&s->session, 0);
+    if (send_of(p)->is_lines && !p->session.app->is_json)
+        note("%llu messages stored", (unsigned long long)p->stored);
 }
 
-static void on_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *a)
+static void on_failed(struct publisher *p)
 {
-    struct send *s = send_of(c);
-
-    (void)ctx;
-    if (s->session.is_over || s->session.was_interrupted || s->session.exit_code)
-        return;
-    if (a->failure) {
-        print_failure(s->session.app, a->failure);
-        if (s->is_lines)
-            note("%llu messages were stored, this one and what follows were not",
-                 (unsigned long long)s->stored);
-        session_finish(&s->session, a->failure->exit_code);
-        return;
-    }
-    s->low++;
-    print_stored(s, a->p);
-    lines_resume(&s->lines);
-    finish_if_done(s);
-}
-
-/* PIXI_OK or the exit code. */
-static int publish(struct send *s, struct pixi_cur payload)
-{
-    struct pixi_uplink_out m = {.topic = s->topic,
-                                .payload = payload,
-                                .is_json = pixi_rpc_is_json(payload),
-                                .headers = pixi_buf_cur(&s->payload.headers),
-                                .is_retained = s->is_retained,
-                                .has_expiry = s->has_expiry,
-                                .expiry_s = s->expiry_s,
-                                .producer = s->producer,
-                                .seq = ++s->seq,
-                                .low = s->low};
-
-    if (pixi_uplink_publish(&s->session.client, &m, s->timeout_ms, on_answer, NULL) == PIXI_OK)
-        return 0;
-    return tell(s->session.app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
-                "a message of %zu bytes is over limits.message_bytes (%llu)", pixi_cur_left(&payload),
-                (unsigned long long)s->session.settings.limits.message_bytes);
+    if (send_of(p)->is_lines)
+        note("%llu messages were stored, this one and what follows were not", (unsigned long long)p->stored);
 }
 
 static void on_line(struct lines *l, struct pixi_cur line)
 {
     struct send *s = (struct send *)((char *)l - offsetof(struct send, lines));
-    int exit_code = publish(s, line);
+    int exit_code;
 
+    s->message.payload = line;
+    exit_code = publisher_put(&s->publisher, &s->message);
     if (exit_code)
-        session_finish(&s->session, exit_code);
-    else if (s->session.client.call_count >= WINDOW)
+        session_finish(&s->publisher.session, exit_code);
+    else if (publisher_is_full(&s->publisher))
         lines_pause(l);
 }
 
@@ -111,54 +71,22 @@ static void on_lines_end(struct lines *l, int err)
 {
     struct send *s = (struct send *)((char *)l - offsetof(struct send, lines));
 
-    if (err != PIXI_OK) {
-        session_finish(&s->session, tell_input(s->session.app, err, l->sys_errno));
-        return;
-    }
-    s->is_read = true;
-    finish_if_done(s);
-}
-
-static void on_end(struct pixi_uplink *c, const struct pixi_failure *f)
-{
-    session_end(session_of(c), f);
-}
-
-static void on_lost(struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
-{
-    if (!session_of(c)->app->is_json)
-        note_lost(c, f, in_ms);
-}
-
-static const struct pixi_uplink_handlers handlers = {.on_end = on_end, .on_lost = on_lost};
-
-static int make_producer(char out[37])
-{
-    uint8_t b[16];
-    char *p = out;
-
-    if (RAND_bytes(b, sizeof b) != 1)
-        return PIXI_EXIT_INTERNAL;
-    b[6] = (uint8_t)((b[6] & 0x0f) | 0x40); /* RFC 9562 §5.4: version 4 */
-    b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-    for (size_t i = 0; i < sizeof b; i++) {
-        if (i == 4 || i == 6 || i == 8 || i == 10)
-            *p++ = '-';
-        p += snprintf(p, 3, "%02x", b[i]);
-    }
-    return 0;
+    if (err == PIXI_OK)
+        publisher_end(&s->publisher);
+    else
+        session_finish(&s->publisher.session, tell_input(s->publisher.session.app, err, l->sys_errno));
 }
 
 static int take_option(struct send *s, int option, const char *value)
 {
     switch (option) {
-    case RETAIN: s->is_retained = true; return 0;
+    case RETAIN: s->message.is_retained = true; return 0;
     case EXPIRY:
-        s->has_expiry = true;
-        return read_count("--expiry", value, &s->expiry_s) ? 0 : PIXI_EXIT_USAGE;
+        s->message.has_expiry = true;
+        return read_count("--expiry", value, &s->message.expiry_s) ? 0 : PIXI_EXIT_USAGE;
     case HEADER: return payload_add_header(&s->payload, value);
     case FILE_: s->file = value; return 0;
-    default: return read_seconds("--timeout", value, &s->timeout_ms) ? 0 : PIXI_EXIT_USAGE;
+    default: return read_seconds("--timeout", value, &s->publisher.timeout_ms) ? 0 : PIXI_EXIT_USAGE;
     }
 }
 
@@ -177,12 +105,12 @@ static int read_options(struct send *s, int argc, char **argv)
         return rc;
     if (argc - index < 1 || argc - index > (s->file ? 1 : 2))
         return cli_usage_error(command, "expected TOPIC and at most one payload");
-    s->topic = argv[index];
-    if (!pixi_utf8_is_valid((const uint8_t *)s->topic, strlen(s->topic)))
+    s->message.topic = argv[index];
+    if (!pixi_utf8_is_valid((const uint8_t *)s->message.topic, strlen(s->message.topic)))
         return cli_usage_error(command, "the topic is not UTF-8");
     s->is_lines = argc - index == 2 && strcmp(argv[index + 1], "-") == 0;
     if (s->file)
-        return payload_read_file(s->session.app, &s->payload, s->file, 64 << 20);
+        return payload_read_file(s->publisher.session.app, &s->payload, s->file, 64 << 20);
     s->payload.bytes = pixi_buf_init(64 << 20);
     if (argc - index == 2 && !s->is_lines)
         pixi_buf_put_str(&s->payload.bytes, argv[index + 1]);
@@ -191,38 +119,38 @@ static int read_options(struct send *s, int argc, char **argv)
 
 static int run(struct send *s)
 {
+    struct session *session = &s->publisher.session;
     int exit_code = 0;
 
-    s->low = 1;
-    if (!s->timeout_ms)
-        s->timeout_ms = s->session.settings.timeouts.request_ms;
-    s->session.answer_ms = s->timeout_ms;
+    s->message.headers = pixi_buf_cur(&s->payload.headers);
     if (s->is_lines) {
         s->lines.on_line = on_line;
         s->lines.on_end = on_lines_end;
-        lines_open(&s->lines, &s->session.loop, STDIN_FILENO, s->session.settings.limits.message_bytes);
+        lines_open(&s->lines, &session->loop, STDIN_FILENO, session->settings.limits.message_bytes);
     } else {
-        s->is_read = true;
-        exit_code = publish(s, pixi_buf_cur(&s->payload.bytes));
+        s->message.payload = pixi_buf_cur(&s->payload.bytes);
+        exit_code = publisher_put(&s->publisher, &s->message);
+        s->publisher.is_all = true;
     }
     if (!exit_code)
-        exit_code = session_run(&s->session);
+        exit_code = session_run(session);
     lines_close(&s->lines);
     return exit_code;
 }
 
 int cmd_send(struct app *app, int argc, char **argv)
 {
-    struct send s = {.session.app = app};
+    struct send s = {
+        .publisher = {.session.app = app, .on_room = on_room, .on_done = on_done, .on_failed = on_failed}};
     int exit_code = read_options(&s, argc, argv);
 
+    if (app->is_json)
+        s.publisher.on_stored = print_stored;
     if (!exit_code)
-        exit_code = make_producer(s.producer);
-    if (!exit_code)
-        exit_code = session_open(&s.session, app, &handlers, PIXI_RETRY_LOST);
+        exit_code = publisher_open(&s.publisher, app, NULL);
     if (!exit_code) {
         exit_code = run(&s);
-        session_close(&s.session);
+        session_close(&s.publisher.session);
     }
     payload_clear(&s.payload);
     return exit_code < 0 ? 0 : exit_code;

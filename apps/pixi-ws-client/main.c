@@ -7,11 +7,15 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SETTINGS, URL, JSON, VERSION };
+enum { SETTINGS, URL, DIALECT, MQTT_VERSION, QOS, CLIENT_ID, JSON, VERSION };
 
 static const struct cli_option own_options[] = {
     {"settings", 's', "FILE", "settings; else config/websocket_settings.json, here or below /", NULL},
     {"url", 'u', "URL", "the server, instead of the settings' url", NULL},
+    {"dialect", 'd', "NAME", "pixi.v1 or mqtt", NULL},
+    {"mqtt-version", 0, "N", "5, or 4 for MQTT 3.1.1", NULL},
+    {"qos", 0, "N", "of MQTT: 0, 1 or 2", NULL},
+    {"client-id", 0, "ID", "of MQTT: whose session it is", NULL},
     {"json", 'j', NULL, "machine-readable output, failures too", NULL},
     {"version", 'V', NULL, "print the version", NULL},
     {0},
@@ -38,6 +42,22 @@ static const struct cli_option listen_options[] = {
     {"no-retained", 0, NULL, "without the messages kept from before", NULL},
     {"reply", 0, "PAYLOAD", "answer every request that comes with this", NULL},
     {"retry", 0, NULL, "keep trying when the first connection fails", NULL},
+    {"batch-ms", 0, "MS", "messages come together, at most so often", NULL},
+    {"latest", 0, NULL, "then of several to a topic only the newest", NULL},
+    {0},
+};
+
+static const struct cli_option scene_options[] = {
+    {"file", 'f', "FILE", "put: the object is the file's bytes", NULL},
+    {"dry-run", 0, NULL, "put, import: check, and send nothing", NULL},
+    {"all", 0, NULL, "clear: tiles and camera, too", NULL},
+    {"seconds", 0, "SECONDS", "demo: end after that time", NULL},
+    {"objects", 0, "N", "demo: how many drive about (60)", NULL},
+    {"rate", 0, "N", "demo: how often in a second each is moved (10)", NULL},
+    {"format", 0, "FORMAT", "import: what FILE holds; else its name says so", "geojson csv"},
+    {"prefix", 0, "TEXT", "import: ids begin with this; else with the file's name", NULL},
+    {"center", 0, "PLACE", "import: LON,LAT of what lies at 0, 0; else the first", NULL},
+    {"scale", 0, "UNITS", "import: units for a metre (1)", NULL},
     {0},
 };
 
@@ -90,6 +110,20 @@ static const struct cli_command commands[] = {
      "  pixi-ws-client listen -n 1 scene/camera\n"
      "  pixi-ws-client listen request/echo --reply '\"hello\"'\n",
      NULL, cmd_listen},
+    {"scene", "put|move|remove|clear|demo|import ...", "put things on the map that pages show", scene_options,
+     "  put ID [OBJECT|-]  put an object, or with - one after the other, a line each\n"
+     "  move ID X Y        put the object that is there elsewhere\n"
+     "  remove ID...       take objects away\n"
+     "  clear [PREFIX]     take away all whose id begins so\n"
+     "  demo               a small city in motion, until Ctrl-C takes it away\n"
+     "  import FILE|-      put what a GeoJSON or CSV file holds\n\n"
+     "docs/scene.md says what an object may be. A mistake in it is refused before it is sent.\n\n"
+     "  pixi-ws-client scene put tram-7 '{\"x\": 12, \"y\": 40, \"sprite\": \"tram\"}'\n"
+     "  pixi-ws-client scene move tram-7 20 40\n"
+     "  pixi-ws-client scene remove tram-7\n"
+     "  pixi-ws-client scene demo --seconds 60\n"
+     "  pixi-ws-client scene import --center 13.4,52.5 stops.geojson\n",
+     "put move remove clear demo import", cmd_scene},
     {"connect", "[URL]", "talk raw WebSocket messages, by terminal or pipe", connect_options,
      "A line in is a message out, a message in is a line out. Works with any server.\n\n"
      "  pixi-ws-client connect --protocol pixi.v1\n"
@@ -153,9 +187,10 @@ static const struct cli_row environment[] = {
 static const struct cli_row see_also[] = {{"pixi-ws-server", "1"}, {0}};
 
 const struct cli_program cli_program = {
-    {"pixi-ws-client", "[--settings FILE] [--url URL] [--json] COMMAND ...",
+    {"pixi-ws-client", "[--settings FILE] [--url URL] [--dialect NAME] [--json] COMMAND ...",
      "connects programs to a Pixi server, and proves that it works", own_options,
-     "COMMAND --help tells about a command, explain CODE about what went wrong.\n\n"
+     "These options may also stand behind the command. COMMAND --help tells about a command,\n"
+     "explain CODE about what went wrong.\n\n"
      "  pixi-ws-client listen 'event/#' &\n"
      "  pixi-ws-client send event/hello '\"world\"'\n",
      NULL, NULL},
@@ -165,6 +200,18 @@ const struct cli_program cli_program = {
     environment,
     see_also,
 };
+
+/* Once each: the last one given counts. */
+static void add_override(struct app *app, const char *member, const char *value, const char *flag)
+{
+    size_t i = 0;
+
+    while (i < app->override_count && strcmp(app->overrides[i].member, member) != 0)
+        i++;
+    app->overrides[i] = (struct override){member, value, flag};
+    if (i == app->override_count)
+        app->override_count++;
+}
 
 /* 0: go on, *at is where the command stands; else the exit code, -1 for a good end. */
 static int read_options(struct app *app, int argc, char **argv, int *at)
@@ -176,6 +223,10 @@ static int read_options(struct app *app, int argc, char **argv, int *at)
         switch (option) {
         case SETTINGS: app->settings_path = value; break;
         case URL: app->url = value; break;
+        case DIALECT: add_override(app, "dialect", value, "--dialect"); break;
+        case MQTT_VERSION: add_override(app, "mqtt.version", value, "--mqtt-version"); break;
+        case QOS: add_override(app, "mqtt.qos", value, "--qos"); break;
+        case CLIENT_ID: add_override(app, "client_id", value, "--client-id"); break;
         case JSON: app->is_json = true; break;
         case VERSION: printf("%s %s\n", cli_program.self.name, PIXI_VERSION); return -1;
         case CLI_HELP: return -1;
@@ -206,7 +257,7 @@ static int check_output(const struct app *app, const struct cli_command *command
 
 static int run(struct app *app, int argc, char **argv, const struct cli_command **command)
 {
-    int at = 0, exit_code;
+    int at = 0, hoisted, exit_code;
 
     if (argc == 3 && strcmp(argv[1], "--print") == 0)
         return cli_print(argv[2]);
@@ -220,6 +271,13 @@ static int run(struct app *app, int argc, char **argv, const struct cli_command 
     *command = cli_command_of(argv[at]);
     if (!*command)
         return cli_unknown_command(argv[at]);
+    hoisted = cli_hoist(*command, argc, argv, at);
+    if (hoisted == CLI_BAD)
+        return PIXI_EXIT_USAGE;
+    if (hoisted > 0)
+        exit_code = read_options(app, argc, argv, &at);
+    if (exit_code)
+        return exit_code < 0 ? 0 : exit_code;
     return (*command)->run(app, argc - at, argv + at);
 }
 

@@ -86,6 +86,9 @@ int load_settings(struct app *app, struct pixi_settings *s)
     s->wants_no_key = app->wants_no_key;
     if (app->url)
         pixi_settings_override(s, "url", app->url, "--url", &mistakes);
+    for (size_t i = 0; i < app->override_count; i++)
+        pixi_settings_override(s, app->overrides[i].member, app->overrides[i].value, app->overrides[i].flag,
+                               &mistakes);
     rc = pixi_settings_load(s, app->settings_path, &mistakes);
     if (mistakes.len)
         tell_mistakes(app, pixi_buf_cur(&mistakes));
@@ -123,6 +126,11 @@ static void on_signal(struct pixi_signals *signals, int signal)
 {
     struct session *s = (struct session *)((char *)signals - offsetof(struct session, signals));
 
+    if (s->on_interrupt && !s->is_ending) {
+        s->is_ending = true;
+        s->on_interrupt(s);
+        return;
+    }
     if (s->was_interrupted) { /* the second time: at once */
         s->is_over = true;
         return;

@@ -55,19 +55,20 @@ static void put_text(struct pixi_json_out *w, const char *name, const char *text
 }
 
 /* One failure: the first line is its cause, and all stand in "mistakes". */
-static void put_json(struct pixi_buf *b, struct pixi_cur lines, const char *fix)
+static void put_json(struct pixi_buf *b, const struct mistakes *m)
 {
+    struct pixi_cur lines = m->lines;
     struct pixi_json_out w = pixi_json_out_init(b);
     const uint8_t *end = memchr(lines.p, '\n', pixi_cur_left(&lines));
 
     pixi_json_open_object(&w);
-    put_text(&w, "layer", "settings");
+    put_text(&w, "layer", m->layer);
     pixi_json_name(&w, "cause");
     pixi_json_string(&w, (struct pixi_cur){lines.p, end ? end : lines.end});
-    put_text(&w, "fix", fix);
-    put_text(&w, "error", pixi_err_name(PIXI_E_SETTINGS));
+    put_text(&w, "fix", m->fix);
+    put_text(&w, "error", pixi_err_name(m->err));
     pixi_json_name(&w, "exit");
-    pixi_json_number(&w, PIXI_EXIT_SETTINGS);
+    pixi_json_number(&w, (uint64_t)m->exit_code);
     pixi_json_name(&w, "mistakes");
     pixi_json_open_array(&w);
     while (lines.p != lines.end) {
@@ -79,19 +80,26 @@ static void put_json(struct pixi_buf *b, struct pixi_cur lines, const char *fix)
     pixi_json_close_object(&w);
 }
 
-void tell_mistakes(const struct app *app, struct pixi_cur lines)
+int tell_list(const struct app *app, const struct mistakes *m)
 {
-    static const char fix[] = "correct what is listed; `pixi-ws-client config check` reads it again";
     struct pixi_buf b = pixi_buf_init(4 * PIXI_CONF_MISTAKES_MAX);
 
     if (app->is_json)
-        put_json(&b, lines, fix);
+        put_json(&b, m);
     else
-        pixi_buf_putf(&b, "%.*s  fix: %s", (int)pixi_cur_left(&lines), (const char *)lines.p, fix);
+        pixi_buf_putf(&b, "%.*s  fix: %s", (int)pixi_cur_left(&m->lines), (const char *)m->lines.p, m->fix);
     pixi_buf_put_str(&b, "\n");
     if (app->is_json)
         fprintf(stderr, "%.*s", (int)b.len, (const char *)b.bytes);
     else
         cli_fold(stderr, (const char *)b.bytes, b.len);
     pixi_buf_clear(&b);
+    return m->exit_code;
+}
+
+void tell_mistakes(const struct app *app, struct pixi_cur lines)
+{
+    tell_list(app, &(struct mistakes){lines, "settings",
+                                      "correct what is listed; `pixi-ws-client config check` reads it again",
+                                      PIXI_E_SETTINGS, PIXI_EXIT_SETTINGS});
 }

@@ -11,6 +11,7 @@ enum {
     RUN_TLS_LISTEN,
     RUN_MQTT,
     RUN_KEYS,
+    RUN_PAGE,
     RUN_DATA,
     RUN_INSECURE,
     RUN_WORKERS,

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "pixi-ws-server/run.h"
+#include "pixi-ws-server/web.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,6 +54,7 @@ static int take_option(const struct reading *r, int option, const char *value)
     case RUN_TLS_LISTEN: override(r, "tls.listen", value, "--tls-listen"); return 0;
     case RUN_MQTT: override(r, "mqtt.listen", value, "--mqtt"); return 0;
     case RUN_KEYS: override(r, "keys_file", value, "--keys"); return 0;
+    case RUN_PAGE: override(r, "page", value, "--page"); return 0;
     case RUN_DATA: override(r, "data", value, "--data"); return 0;
     case RUN_INSECURE: override(r, "insecure", "true", "--insecure"); return 0;
     case RUN_WORKERS: override(r, "workers", value, "--workers"); return 0;
@@ -178,6 +180,23 @@ static void tell_start(int rc, struct pixi_cur problem)
         fprintf(stderr, "  fix: %s\n", fix);
 }
 
+/* What the browser gets: of the folder, else what is in the program. */
+static int load_page(struct run *r, struct pixi_buf *problem)
+{
+    int rc = PIXI_OK;
+
+    pixi_page_init(&r->page);
+    if (r->mode != PIXI_SERVER_HUB)
+        return PIXI_OK;
+    if (r->settings->page_path)
+        rc = pixi_page_read(&r->page, r->settings->page_path, problem);
+    else
+        rc = pixi_page_embed(&r->page, web_files, web_file_count);
+    if (rc == PIXI_OK)
+        pixi_server_set_page(r->server, &r->page);
+    return rc;
+}
+
 static int start(struct run *r)
 {
     static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
@@ -185,6 +204,8 @@ static int start(struct run *r)
     char at[128];
     int rc = pixi_server_new(&r->loop, r->settings, &r->keys[0], r->mode, &r->server, &problem);
 
+    if (rc == PIXI_OK)
+        rc = load_page(r, &problem);
     if (rc != PIXI_OK)
         tell_start(rc, pixi_buf_cur(&problem));
     pixi_buf_clear(&problem);
@@ -235,6 +256,7 @@ int cmd_run(int argc, char **argv)
         pixi_notify_close(&r.notify);
         pixi_signals_close(&r.signals);
         pixi_server_free(r.server);
+        pixi_page_clear(&r.page);
         pixi_loop_clear(&r.loop);
     }
     pixi_keys_clear(&r.keys[0]);

@@ -13,6 +13,7 @@ struct run {
     struct pixi_keys keys[2];              /* so are these */
     unsigned keys_in_use;
     struct pixi_server *server;
+    struct pixi_page page;
     struct pixi_signals signals;
     struct pixi_notify notify;
     struct pixi_buf mistakes;

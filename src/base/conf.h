@@ -67,7 +67,7 @@ struct pixi_conf_row {
     size_t offset;              /* of the value, in the table's struct */
     uint64_t min, max;          /* UINT: of the value; STRING: of its bytes; lists: of the count */
     const char *initial;        /* the default as JSON text; NULL: unset, 0, false, the first choice */
-    const char *unit;           /* UINT: "milliseconds" */
+    const char *unit;           /* UINT: "milliseconds"; NULL: a plain number */
     const char *expected;       /* STRING, STRINGS (one of them): in words. Else made from the row, if NULL */
     const char *const *choices; /* ENUM: ends with NULL */
     pixi_conf_check *check;     /* STRING, STRINGS: may be NULL */

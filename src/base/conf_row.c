@@ -89,8 +89,8 @@ void pixi_conf_put_expected(const struct pixi_conf_row *row, struct pixi_buf *b)
     if (row->expected)
         pixi_buf_put_str(b, row->expected);
     else if (row->kind == PIXI_CONF_UINT)
-        pixi_buf_putf(b, "a whole number of %s, %llu .. %llu", row->unit, (unsigned long long)row->min,
-                      (unsigned long long)row->max);
+        pixi_buf_putf(b, "a whole number%s%s, %llu .. %llu", row->unit ? " of " : "",
+                      row->unit ? row->unit : "", (unsigned long long)row->min, (unsigned long long)row->max);
     else if (row->kind == PIXI_CONF_ENUM)
         put_choices(row->choices, b);
     else

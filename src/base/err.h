@@ -128,7 +128,10 @@
     X(MQTT_OPTION, -177, "subscription option with a value that is ruled out", "MQTT 5 §3.8.3.1")            \
     X(MQTT_NO_LOCAL, -178, "No Local on a shared subscription", "MQTT 5 §3.8.3.1")                           \
     X(MQTT_ACK, -179, "acknowledges what was not sent", "MQTT 5 §4.3")                                       \
-    X(MQTT_RECEIVE_MAX, -180, "more unacknowledged messages than agreed", "MQTT 5 §4.9")
+    X(MQTT_RECEIVE_MAX, -180, "more unacknowledged messages than agreed", "MQTT 5 §4.9")                     \
+    X(MQTT_IN_DOUBT, -181, "the server has forgotten the session: perhaps it has the message, perhaps not",  \
+      "MQTT 5 §4.1")                                                                                         \
+    X(MQTT_RETAIN, -182, "the server keeps no retained messages", "MQTT 5 §3.2.2.3.5")
 
 enum {
     PIXI_OK = 0,   /* done; outputs are set */

@@ -41,16 +41,44 @@ void pixi_uplink_fail_call(struct pixi_uplink_call *call, const struct pixi_fail
     pixi_uplink_end_call(call, &answer);
 }
 
+static void tell_over(struct pixi_uplink_call *call)
+{
+    static const struct pixi_rpc_params nothing = {0};
+    struct pixi_uplink_answer well = {.p = &nothing};
+    struct pixi_failure f;
+
+    if (call->err == PIXI_OK) {
+        pixi_uplink_end_call(call, &well);
+        return;
+    }
+    f = call->err == PIXI_E_NOMEM ? pixi_failure_local(call->err, call->what)
+                                  : pixi_failure_call(call->err, call->what, pixi_cur_init(NULL, 0));
+    pixi_uplink_fail_call(call, &f);
+}
+
 static void on_due(struct pixi_timer *t)
 {
     struct pixi_uplink_call *call =
         (struct pixi_uplink_call *)((char *)t - offsetof(struct pixi_uplink_call, timer));
-    struct pixi_failure f = pixi_failure_call(PIXI_E_TIMEOUT, call->what, pixi_cur_init(NULL, 0));
+    struct pixi_failure f;
 
+    if (call->is_over) {
+        tell_over(call);
+        return;
+    }
     /* where there is no connection, that is why, and more to the point */
     if (call->client->has_failure && call->client->state != PIXI_UPLINK_OPEN)
         f = call->client->failure;
+    else
+        f = pixi_failure_call(PIXI_E_TIMEOUT, call->what, pixi_cur_init(NULL, 0));
     pixi_uplink_fail_call(call, &f);
+}
+
+void pixi_uplink_end_call_soon(struct pixi_uplink_call *call, int err)
+{
+    call->is_over = true;
+    call->err = err;
+    pixi_loop_set_timer(call->client->loop, &call->timer, 0);
 }
 
 /* Where the link has no room, this call and those after it wait, so that they go in order. */
@@ -61,12 +89,12 @@ static void send_call(struct pixi_uplink_call *call)
 
     if (rc == PIXI_OK) {
         call->is_sent = true;
+    } else if (rc == PIXI_MORE) {
+        c->is_held = true;
     } else if (rc == PIXI_E_WS_CLOSED || rc == PIXI_E_QUEUE) {
         c->is_full = true;
     } else {
-        struct pixi_failure f = pixi_failure_local(rc, call->what);
-
-        pixi_uplink_fail_call(call, &f);
+        pixi_uplink_end_call_soon(call, rc);
     }
 }
 
@@ -77,7 +105,19 @@ void pixi_uplink_flush_calls(struct pixi_uplink *c)
     c->is_full = false;
     for (call = c->calls; call && c->state == PIXI_UPLINK_OPEN && !c->is_full; call = next) {
         next = call->next;
-        if (!call->is_sent)
+        if (!call->is_sent && !call->is_over)
+            send_call(call);
+    }
+}
+
+void pixi_uplink_resume_calls(struct pixi_uplink *c)
+{
+    struct pixi_uplink_call *call, *next;
+
+    c->is_held = false;
+    for (call = c->calls; call && c->state == PIXI_UPLINK_OPEN && !c->is_full && !c->is_held; call = next) {
+        next = call->next;
+        if (!call->is_sent && !call->is_over)
             send_call(call);
     }
 }
@@ -89,6 +129,8 @@ void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *
     /* an answer may close the client, which ends all other calls: then `next` is gone */
     for (call = c->calls; call && c->state == PIXI_UPLINK_WAITING; call = next) {
         next = call->next;
+        if (call->is_over)
+            continue;
         if (call->is_sent && (call->resend == PIXI_UPLINK_ONCE || !pixi_retry_resends(f)))
             pixi_uplink_fail_call(call, f);
         else
@@ -99,7 +141,10 @@ void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *
 void pixi_uplink_fail_calls(struct pixi_uplink *c, const struct pixi_failure *f)
 {
     while (c->calls)
-        pixi_uplink_fail_call(c->calls, f);
+        if (c->calls->is_over)
+            tell_over(c->calls);
+        else
+            pixi_uplink_fail_call(c->calls, f);
 }
 
 void pixi_uplink_drop_calls(struct pixi_uplink *c)

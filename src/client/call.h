@@ -17,6 +17,12 @@ struct pixi_uplink_call {
     struct pixi_buf text; /* the whole frame's payload */
     enum pixi_uplink_resend resend;
     bool is_sent;
+    bool is_over; /* nothing is waited for: it is told from the loop, as err says */
+    int err;
+    /* mqtt */
+    uint16_t packet_id; /* 0: none yet */
+    bool was_sent;      /* under this packet identifier */
+    bool is_received;   /* QoS 2: PUBREC has come */
     struct pixi_timer timer;
     pixi_uplink_on_answer *on_answer;
     void *ctx;
@@ -27,12 +33,16 @@ struct pixi_uplink_call {
  * As pixi_uplink_publish. */
 int pixi_uplink_add_call(struct pixi_uplink *c, const char *what, enum pixi_uplink_resend resend,
                          uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
+/* It has ended, well or as err says (PIXI_E_WS_TOO_BIG, ...): told from the loop, not from inside this call. */
+void pixi_uplink_end_call_soon(struct pixi_uplink_call *call, int err);
 /* It was answered: on_answer, and it is gone. */
 void pixi_uplink_end_call(struct pixi_uplink_call *call, const struct pixi_uplink_answer *answer);
 void pixi_uplink_fail_call(struct pixi_uplink_call *call, const struct pixi_failure *f);
 
 /* Sends what waits. */
 void pixi_uplink_flush_calls(struct pixi_uplink *c);
+/* One that the dialect held back may go, and those behind it: in order, up to the first that has to wait again. */
+void pixi_uplink_resume_calls(struct pixi_uplink *c);
 /* The connection has gone: those sent once only fail, the others wait to be sent again. */
 void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *f);
 /* Every call ends with this failure. */

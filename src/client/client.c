@@ -254,12 +254,13 @@ static int resolve(struct pixi_client *c, struct pixi_error *e)
 static int subscribe_all(struct pixi_client *c, struct pixi_error *e)
 {
     const struct pixi_conf_strings *set = &c->settings.subscriptions;
+    const struct pixi_uplink_how how = {.wants_retained = true};
 
     for (size_t i = 0; i < set->count && !c->has_subscribed; i++) {
         const char *filter = (const char *)set->at[i].p;
 
         if (!pixi_uplink_find(&c->uplink, filter) &&
-            pixi_uplink_subscribe(&c->uplink, filter, true) != PIXI_OK)
+            pixi_uplink_subscribe(&c->uplink, filter, &how) != PIXI_OK)
             return pixi_client_no_memory(e);
     }
     c->has_subscribed = true;

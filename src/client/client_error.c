@@ -68,7 +68,7 @@ int pixi_client_ok(struct pixi_error *e)
 int pixi_client_say(struct pixi_error *e, int rc, int code, const char *layer, const char *fix,
                     const char *cause, ...)
 {
-    char raw[sizeof e->cause];
+    char raw[sizeof((struct pixi_error *)0)->cause];
     va_list args;
 
     if (!e)

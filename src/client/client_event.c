@@ -334,6 +334,7 @@ static int bad_filter(struct pixi_error *e, const char *filter)
 
 int pixi_client_subscribe(struct pixi_client *c, const char *filter, unsigned flags, struct pixi_error *e)
 {
+    const struct pixi_uplink_how how = {.wants_retained = !(flags & PIXI_SUBSCRIBE_NO_RETAINED)};
     const struct pixi_uplink_sub *sub;
     int rc = PIXI_RC_OK;
 
@@ -341,7 +342,7 @@ int pixi_client_subscribe(struct pixi_client *c, const char *filter, unsigned fl
         return bad_filter(e, filter);
     pixi_client_enter(c);
     sub = pixi_uplink_find(&c->uplink, filter);
-    if (!sub && pixi_uplink_subscribe(&c->uplink, filter, !(flags & PIXI_SUBSCRIBE_NO_RETAINED)) != PIXI_OK)
+    if (!sub && pixi_uplink_subscribe(&c->uplink, filter, &how) != PIXI_OK)
         rc = pixi_client_no_memory(e);
     else if (c->state == PIXI_CLIENT_OPEN && !(flags & PIXI_SUBSCRIBE_NOWAIT) &&
              !(sub && sub->was_subscribed))

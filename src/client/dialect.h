@@ -32,13 +32,20 @@ struct pixi_dialect {
     int (*reply)(struct pixi_uplink *c, uint64_t request, struct pixi_cur payload, const char *error);
 
     /* A call goes out, the first time or again.
-     *   PIXI_OK | PIXI_E_QUEUE, PIXI_E_WS_CLOSED (no room: it is tried again) | an error that ends the call */
+     *   PIXI_OK | PIXI_E_QUEUE, PIXI_E_WS_CLOSED (no room: it is tried again) | PIXI_MORE (held until
+     *   pixi_uplink_resume_calls) | an error that ends the call */
     int (*send)(struct pixi_uplink_call *call);
 };
 
 extern const struct pixi_dialect pixi_dialect_pixi;
 
+/* An error object of JSON-RPC, {code, message}, as the answer to `what`. Its strings are unescaped where they lie. */
+struct pixi_failure pixi_uplink_error(struct pixi_cur text, const char *what);
+
 /* --- uplink.c, for dialects */
+
+/* This connection ends, as f says. */
+void pixi_uplink_refuse(struct pixi_uplink *c, const struct pixi_failure *f);
 
 /* The language stands: subscriptions and calls go out. */
 void pixi_uplink_ready(struct pixi_uplink *c);

@@ -23,6 +23,16 @@ static int send_text(struct pixi_uplink_call *call)
     return pixi_link_send(&call->client->link, PIXI_WS_TEXT, call->text.bytes, call->text.len);
 }
 
+/* What has no answer is said now or not at all. */
+static int send_notification(struct pixi_uplink *c, struct pixi_json_out *w)
+{
+    pixi_rpc_end_call(w, 0);
+    if (c->frame.err)
+        return c->frame.err;
+    return c->state == PIXI_UPLINK_OPEN ? pixi_link_send(&c->link, PIXI_WS_TEXT, c->frame.bytes, c->frame.len)
+                                        : PIXI_E_WS_CLOSED;
+}
+
 static void put_key(struct pixi_json_out *w, const struct pixi_uplink_out *m)
 {
     pixi_json_name(w, "key");
@@ -59,6 +69,8 @@ static int publish(struct pixi_uplink *c, const struct pixi_uplink_out *m, uint6
         pixi_json_name(&w, "expiry_s");
         pixi_json_number(&w, m->expiry_s);
     }
+    if (!on_answer)
+        return send_notification(c, &w);
     put_key(&w, m);
     return end_call(c, &w, PIXI_RPC_PUBLISH, PIXI_UPLINK_RESEND, timeout_ms, on_answer, ctx);
 }
@@ -88,11 +100,7 @@ static int reply(struct pixi_uplink *c, uint64_t to, struct pixi_cur payload, co
     } else {
         pixi_rpc_put_payload(&w, payload, pixi_rpc_is_json(payload));
     }
-    pixi_rpc_end_call(&w, 0);
-    if (c->frame.err)
-        return c->frame.err;
-    return c->state == PIXI_UPLINK_OPEN ? pixi_link_send(&c->link, PIXI_WS_TEXT, c->frame.bytes, c->frame.len)
-                                        : PIXI_E_WS_CLOSED;
+    return send_notification(c, &w);
 }
 
 static struct pixi_uplink_call *find_call(struct pixi_uplink *c, struct pixi_cur id)
@@ -140,6 +148,17 @@ static struct error_value read_error(struct pixi_cur text)
     return e;
 }
 
+struct pixi_failure pixi_uplink_error(struct pixi_cur text, const char *what)
+{
+    struct error_value e = read_error(text);
+    size_t len = pixi_cur_left(&e.message);
+    uint8_t *bytes = (uint8_t *)(uintptr_t)e.message.p; /* in the link's buffer, which may be changed */
+
+    if (len && pixi_json_decode(e.message, bytes, &len) == PIXI_OK)
+        e.message.end = e.message.p + len;
+    return pixi_failure_call(pixi_rpc_err(e.code), what, e.message);
+}
+
 static void answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 {
     struct pixi_uplink_call *call = find_call(c, m->id);
@@ -149,21 +168,14 @@ static void answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 
     if (!call)
         return; /* its time was over before the answer came */
-    if (m->kind == PIXI_RPC_ERROR) {
-        struct error_value e = read_error(m->value);
-        size_t len = pixi_cur_left(&e.message);
-        uint8_t *text = (uint8_t *)(uintptr_t)e.message.p; /* in the link's buffer, which may be changed */
-
-        if (len && pixi_json_decode(e.message, text, &len) == PIXI_OK)
-            e.message.end = e.message.p + len;
-        f = pixi_failure_call(pixi_rpc_err(e.code), call->what, e.message);
-        answer.failure = &f;
-    } else if (pixi_rpc_result_read(m->value, &p) == PIXI_OK) {
+    if (m->kind == PIXI_RPC_ERROR)
+        f = pixi_uplink_error(m->value, call->what);
+    else if (pixi_rpc_result_read(m->value, &p) == PIXI_OK)
         answer.p = &p;
-    } else {
+    else
         f = pixi_failure_no_answer(call->what, p.detail);
+    if (!answer.p)
         answer.failure = &f;
-    }
     pixi_uplink_end_call(call, &answer);
 }
 
@@ -209,7 +221,7 @@ static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct p
     is_again = s->was_subscribed;
     s->was_subscribed = true;
     s->pending = p->position;
-    s->is_synced = p->recovered || !s->wants_retained;
+    s->is_synced = p->recovered || !s->how.wants_retained;
     s->is_behind = false;
     s->has_gap |= is_again && !p->recovered;
     if (!p->recovered)
@@ -234,6 +246,18 @@ static void put_since(struct pixi_json_out *w, const struct pixi_uplink_sub *s)
     pixi_json_close_array(w);
 }
 
+static void put_batching(struct pixi_json_out *w, const struct pixi_uplink_how *how)
+{
+    if (!how->batch_ms)
+        return;
+    pixi_json_name(w, "batch_ms");
+    pixi_json_number(w, how->batch_ms);
+    if (!how->is_latest)
+        return;
+    pixi_json_name(w, "latest");
+    pixi_json_bool(w, true);
+}
+
 static void subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
 {
     struct pixi_json_out w;
@@ -242,10 +266,11 @@ static void subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
     pixi_json_name(&w, "filter");
     pixi_json_text(&w, s->filter);
     put_since(&w, s);
-    if (!s->wants_retained) {
+    if (!s->how.wants_retained) {
         pixi_json_name(&w, "retained");
         pixi_json_bool(&w, false);
     }
+    put_batching(&w, &s->how);
     end_call(c, &w, PIXI_RPC_SUBSCRIBE, PIXI_UPLINK_ONCE, c->settings->timeouts.request_ms,
              on_subscribe_answer, s->filter);
 }
@@ -308,10 +333,14 @@ static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
 {
     struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p->filter);
 
-    if (!s || s->is_synced || s->is_behind)
+    if (!s || s->is_behind)
         return;
-    s->is_synced = true;
-    remember(s, s->pending);
+    if (!s->is_synced) {
+        s->is_synced = true;
+        remember(s, s->pending);
+    }
+    if (c->handlers->on_synced)
+        c->handlers->on_synced(c, s);
 }
 
 static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *m)

@@ -44,9 +44,7 @@ void pixi_failure_escape(const char *text, char *out, size_t size)
     *out = 0;
 }
 
-/* What a peer said is in it: it must not write to the terminal. */
-static void say(char out[PIXI_FAILURE_TEXT], const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(char out[PIXI_FAILURE_TEXT], const char *format, ...)
+void pixi_failure_say(char out[PIXI_FAILURE_TEXT], const char *format, ...)
 {
     char raw[PIXI_FAILURE_TEXT];
     va_list args;
@@ -61,14 +59,17 @@ static struct pixi_failure proxy_failure(int err, const struct pixi_failure_at *
 {
     struct pixi_failure f = {.err = err, .exit_code = PIXI_EXIT_CONNECT, .layer = "proxy"};
 
-    say(f.cause, "no way to %s port %u: %s", at->host, at->port, text);
+    pixi_failure_say(f.cause, "no way to %s port %u: %s", at->host, at->port, text);
     if (err == PIXI_E_PROXY_USER) {
         f.is_final = true;
-        say(f.fix, "put the proxy's user name into proxy.username and its password into proxy.password_file");
+        pixi_failure_say(
+            f.fix, "put the proxy's user name into proxy.username and its password into proxy.password_file");
     } else if (strstr(text, " cannot be ")) {
-        say(f.fix, "start the proxy, or correct proxy.url (else HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)");
+        pixi_failure_say(f.fix,
+                         "start the proxy, or correct proxy.url (else HTTPS_PROXY, HTTP_PROXY or ALL_PROXY)");
     } else {
-        say(f.fix,
+        pixi_failure_say(
+            f.fix,
             "see whether the proxy may connect there; what needs no proxy belongs into proxy.no_proxy");
     }
     return f;
@@ -95,6 +96,23 @@ static const char *fix_for(const char *text)
     return "check that the server runs and that no firewall stands between";
 }
 
+void pixi_failure_key_fix(char out[PIXI_FAILURE_TEXT], const struct pixi_failure_at *at)
+{
+    if (at->key_from)
+        pixi_failure_say(out,
+                         "replace the key in %s by a valid one; the server's operator makes one with "
+                         "`pixi-ws-server key add`",
+                         at->key_from);
+    else if (at->key_kept_for)
+        pixi_failure_say(
+            out,
+            "the settings' key is for %s and was not sent here: if it is for this server too, put this URL "
+            "into the settings, or name the key's file in PIXI_WS_API_KEY_FILE",
+            at->key_kept_for);
+    else
+        pixi_failure_say(out, "put a valid key where the settings take it from");
+}
+
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text)
 {
     struct pixi_failure f = {.err = err, .exit_code = PIXI_EXIT_CONNECT, .layer = "tcp"};
@@ -104,22 +122,20 @@ struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at,
     if (err == PIXI_E_NAME) {
         f.exit_code = PIXI_EXIT_NAME;
         f.layer = "name";
-        say(f.cause, "the name cannot be looked up: %s", text);
+        pixi_failure_say(f.cause, "the name cannot be looked up: %s", text);
         if (strstr(text, "no name server"))
-            say(f.fix, "check this machine's network, and the name servers in /etc/resolv.conf");
+            pixi_failure_say(f.fix, "check this machine's network, and the name servers in /etc/resolv.conf");
         else if (strstr(text, "the name server"))
-            say(f.fix, "try again later, or ask another name server (/etc/resolv.conf)");
+            pixi_failure_say(f.fix, "try again later, or ask another name server (/etc/resolv.conf)");
         else
-            say(f.fix, "correct the host in \"url\" (%s), or make it known: DNS, /etc/hosts", at->host);
+            pixi_failure_say(f.fix, "correct the host in \"url\" (%s), or make it known: DNS, /etc/hosts",
+                             at->host);
         return f;
     }
-    say(f.cause, "no connection to %s port %u: %s", at->host, at->port, text);
-    say(f.fix, "%s", fix_for(text));
+    pixi_failure_say(f.cause, "no connection to %s port %u: %s", at->host, at->port, text);
+    pixi_failure_say(f.fix, "%s", fix_for(text));
     return f;
 }
-
-#define FIX_KEY                                                                                              \
-    "replace the key in %s by a valid one; the server's operator makes one with `pixi-ws-server key add`"
 
 struct status_row {
     unsigned status;
@@ -219,20 +235,15 @@ struct pixi_failure pixi_failure_refused(const struct pixi_failure_at *at, const
         reason = "";
     read_detail(body, detail);
     if (head->status / 100 == 3 && pixi_http_find(head, "location", &location, NULL))
-        say(f.cause, "the server at %s:%u answered %u and points to %.*s", at->host, at->port, head->status,
-            (int)pixi_cur_left(&location), (const char *)location.p);
+        pixi_failure_say(f.cause, "the server at %s:%u answered %u and points to %.*s", at->host, at->port,
+                         head->status, (int)pixi_cur_left(&location), (const char *)location.p);
     else
-        say(f.cause, "the server at %s:%u answered %u%s%s%s%s", at->host, at->port, head->status,
-            *reason ? " " : "", reason, *detail ? ": " : "", detail);
-    if (head->status == 401 && at->key_from)
-        say(f.fix, FIX_KEY, at->key_from);
-    else if (head->status == 401 && at->key_kept_for)
-        say(f.fix,
-            "the settings' key is for %s and was not sent here: if it is for this server too, put this URL "
-            "into the settings, or name the key's file in PIXI_WS_API_KEY_FILE",
-            at->key_kept_for);
+        pixi_failure_say(f.cause, "the server at %s:%u answered %u%s%s%s%s", at->host, at->port, head->status,
+                         *reason ? " " : "", reason, *detail ? ": " : "", detail);
+    if (head->status == 401 && (at->key_from || at->key_kept_for))
+        pixi_failure_key_fix(f.fix, at);
     else
-        say(f.fix, "%s", row->fix);
+        pixi_failure_say(f.fix, "%s", row->fix);
     return f;
 }
 
@@ -347,11 +358,12 @@ static void fill_closed(struct pixi_failure *f, const struct pixi_failure_at *at
     f->is_final = row->is_final;
     f->close_code = end->code;
     pixi_failure_escape(end->reason, f->reason, sizeof f->reason);
-    say(f->cause, "closed by the server with %u%s%s", end->code, *end->reason ? ": " : "", end->reason);
+    pixi_failure_say(f->cause, "closed by the server with %u%s%s", end->code, *end->reason ? ": " : "",
+                     end->reason);
     if (end->code == PIXI_WS_CLOSE_UNAUTHORIZED && at->key_from)
-        say(f->fix, FIX_KEY, at->key_from);
+        pixi_failure_key_fix(f->fix, at);
     else
-        say(f->fix, "%s", row->fix);
+        pixi_failure_say(f->fix, "%s", row->fix);
 }
 
 static const struct end_row *row_of(const struct pixi_link_end *end, const struct pixi_link *k)
@@ -370,19 +382,22 @@ struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const str
         fill_closed(&f, at, end);
         return f;
     }
-    if (end->err == PIXI_E_RESET && end->sys_errno)
-        say(f.cause, "%s:%u: %s: %s", at->host, at->port, row->cause, strerror(end->sys_errno));
+    if (end->err == PIXI_E_WS_PROTOCOL && k->was_open && at->protocol)
+        pixi_failure_say(f.cause, "%s:%u: speaks WebSocket, but not %s", at->host, at->port, at->protocol);
+    else if (end->err == PIXI_E_RESET && end->sys_errno)
+        pixi_failure_say(f.cause, "%s:%u: %s: %s", at->host, at->port, row->cause, strerror(end->sys_errno));
     else if (end->err == PIXI_E_TLS)
-        say(f.cause, "%s:%u: %s", at->host, at->port, end->problem);
+        pixi_failure_say(f.cause, "%s:%u: %s", at->host, at->port, end->problem);
     else if (row->err && end->err != PIXI_E_WS_TOO_BIG)
-        say(f.cause, "%s:%u: %s", at->host, at->port, row->cause);
+        pixi_failure_say(f.cause, "%s:%u: %s", at->host, at->port, row->cause);
     else if (k->was_open)
-        say(f.cause, "%s:%u: %s: %s at byte %llu (%s)", at->host, at->port, row->cause,
-            pixi_err_text(end->err), (unsigned long long)k->reader.fault.offset, pixi_err_clause(end->err));
+        pixi_failure_say(f.cause, "%s:%u: %s: %s at byte %llu (%s)", at->host, at->port, row->cause,
+                         pixi_err_text(end->err), (unsigned long long)k->reader.fault.offset,
+                         pixi_err_clause(end->err));
     else
-        say(f.cause, "%s:%u: %s: %s (%s)", at->host, at->port, row->cause, pixi_err_text(end->err),
-            pixi_err_clause(end->err));
-    say(f.fix, "%s", end->err == PIXI_E_TLS && end->fix ? end->fix : row->fix);
+        pixi_failure_say(f.cause, "%s:%u: %s: %s (%s)", at->host, at->port, row->cause,
+                         pixi_err_text(end->err), pixi_err_clause(end->err));
+    pixi_failure_say(f.fix, "%s", end->err == PIXI_E_TLS && end->fix ? end->fix : row->fix);
     return f;
 }
 
@@ -407,6 +422,15 @@ static const struct end_row calls[] = {
      "start from what it has"},
     {PIXI_E_QUEUE, PIXI_EXIT_CHECK, "limits", false, "the send queue is full",
      "send more slowly, or raise limits.queue_bytes in the settings"},
+    {PIXI_E_MQTT_VERSION, PIXI_EXIT_USAGE, "usage", true, "MQTT 3.1.1 has no requests",
+     "speak MQTT 5 (--mqtt-version 5), or pixi.v1"},
+    {PIXI_E_MQTT_QOS, PIXI_EXIT_USAGE, "usage", true, "the server does not take this QoS",
+     "set mqtt.qos (--qos) to less"},
+    {PIXI_E_MQTT_RETAIN, PIXI_EXIT_USAGE, "usage", true, "the server keeps no retained messages",
+     "send it without --retain, or use a server that keeps them"},
+    {PIXI_E_MQTT_IN_DOUBT, PIXI_EXIT_CHECK, "connection", true,
+     "in doubt: the server has forgotten the session, perhaps it has the message, perhaps not",
+     "see whether it arrived; with mqtt.qos 1 it would have been sent again"},
     {0, PIXI_EXIT_CHECK, "request", true, "the server answered with an error",
      "ask whoever runs what answered: the server, or for a request its responder"},
 };
@@ -419,10 +443,10 @@ struct pixi_failure pixi_failure_call(int err, const char *what, struct pixi_cur
     int len = (int)pixi_cur_left(&detail);
 
     if (len)
-        say(f.cause, "%s: %.*s", what, len, (const char *)detail.p);
+        pixi_failure_say(f.cause, "%s: %.*s", what, len, (const char *)detail.p);
     else
-        say(f.cause, "%s: %s", what, row->cause);
-    say(f.fix, "%s", row->fix);
+        pixi_failure_say(f.cause, "%s: %s", what, row->cause);
+    pixi_failure_say(f.fix, "%s", row->fix);
     return f;
 }
 
@@ -431,8 +455,9 @@ struct pixi_failure pixi_failure_no_answer(const char *what, const char *detail)
     struct pixi_failure f = {
         .err = PIXI_E_RPC_PARAMS, .exit_code = PIXI_EXIT_PROTOCOL, .layer = "protocol", .is_final = true};
 
-    say(f.cause, "%s: the server's answer is no answer: %s", what, detail);
-    say(f.fix, "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks");
+    pixi_failure_say(f.cause, "%s: the server's answer is no answer: %s", what, detail);
+    pixi_failure_say(f.fix,
+                     "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks");
     return f;
 }
 
@@ -441,9 +466,9 @@ struct pixi_failure pixi_failure_local(int err, const char *what)
     struct pixi_failure f = {
         .err = err, .exit_code = PIXI_EXIT_INTERNAL, .layer = "internal", .is_final = true};
 
-    say(f.cause, "%s: %s", what, err == PIXI_E_SYS ? strerror(errno) : pixi_err_text(err));
-    say(f.fix, "%s",
-        err == PIXI_E_SYS && errno == EMFILE ? fix_for(strerror(errno))
-                                             : "free memory on this machine, then try again");
+    pixi_failure_say(f.cause, "%s: %s", what, err == PIXI_E_SYS ? strerror(errno) : pixi_err_text(err));
+    pixi_failure_say(f.fix, "%s",
+                     err == PIXI_E_SYS && errno == EMFILE ? fix_for(strerror(errno))
+                                                          : "free memory on this machine, then try again");
     return f;
 }

@@ -25,11 +25,19 @@ struct pixi_failure_at {
     const char *target;
     const char *key_from;     /* where the key came from; NULL: no key */
     const char *key_kept_for; /* as in struct pixi_settings */
+    const char *protocol;     /* the subprotocol that was asked for; NULL: pixi.v1 */
 };
 
 /* pixi_failure_escape -- text that a peer may have had a hand in, as it may be printed: control characters, and bytes
  * that are not UTF-8, as \xHH; what does not fit into size is left out. */
 void pixi_failure_escape(const char *text, char *out, size_t size);
+
+/* pixi_failure_say -- a cause or fix; what a peer said may be in it: it is escaped. */
+void pixi_failure_say(char out[PIXI_FAILURE_TEXT], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* pixi_failure_key_fix -- what to do about a key that is not accepted. */
+void pixi_failure_key_fix(char out[PIXI_FAILURE_TEXT], const struct pixi_failure_at *at);
 
 /* pixi_failure_dial -- name, TCP or proxy: text is pixi_dial's. */
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text);

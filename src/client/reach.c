@@ -78,7 +78,8 @@ struct pixi_failure_at pixi_reach_at(const struct pixi_settings *s, size_t endpo
                                     .port = u->port,
                                     .target = u->target,
                                     .key_from = s->key_from,
-                                    .key_kept_for = s->key_kept_for};
+                                    .key_kept_for = s->key_kept_for,
+                                    .protocol = s->dialect == PIXI_SETTINGS_MQTT ? "mqtt" : NULL};
 }
 
 void pixi_reach_authorize(const struct pixi_settings *s, struct pixi_buf *out)

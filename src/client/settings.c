@@ -4,13 +4,20 @@
 #include "base/base64.h"
 #include "base/file.h"
 #include "base/topic.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOUR_MS = 3600000, TEN_MINUTES_MS = 600000, SUBSCRIPTIONS_MAX = 64, NO_PROXY_MAX = 64 };
+enum {
+    HOUR_MS = 3600000,
+    TEN_MINUTES_MS = 600000,
+    SUBSCRIPTIONS_MAX = 64,
+    NO_PROXY_MAX = 64,
+    CLIENT_ID_MAX = 128
+};
 
 static bool check_url(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
@@ -21,6 +28,20 @@ static bool check_filter(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
     (void)fault;
     return pixi_filter_check(value) == PIXI_OK;
+}
+
+static bool check_topic(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    (void)fault;
+    return pixi_topic_check(value) == PIXI_OK;
+}
+
+static bool check_text(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    size_t len = pixi_cur_left(&value);
+
+    (void)fault;
+    return !memchr(value.p, 0, len) && pixi_utf8_is_valid(value.p, len);
 }
 
 static bool is_visible(struct pixi_cur c)
@@ -104,8 +125,8 @@ static bool check_rule(struct pixi_cur value, struct pixi_conf_fault *fault)
 
 static const char url_expected[] = "ws://HOST[:PORT][/PATH] or wss://...";
 static const char key_expected[] = "an API key: 16 .. 512 visible ASCII characters, no spaces";
-static const char *const dialects[] = {"pixi.v1", NULL};
-static const char *const tls_versions[] = {"1.2", "1.3", NULL}; /* enum pixi_tls_version */
+static const char *const dialects[] = {"pixi.v1", "mqtt", NULL}; /* enum pixi_settings_dialect */
+static const char *const tls_versions[] = {"1.2", "1.3", NULL};  /* enum pixi_tls_version */
 
 #define AT(member) offsetof(struct pixi_settings, member)
 #define TEXT(name, lo, hi)                                                                                   \
@@ -142,6 +163,7 @@ static const struct pixi_conf_row rows[] = {
      .offset = AT(dialect),
      .initial = "\"pixi.v1\"",
      .choices = dialects},
+    {TEXT(client_id, 1, CLIENT_ID_MAX), .expected = "1 .. 128 bytes", .check = check_text},
     {.path = "allow_plaintext", .kind = PIXI_CONF_BOOL, .offset = AT(allow_plaintext), .initial = "false"},
     {.path = "subscriptions",
      .kind = PIXI_CONF_STRINGS,
@@ -179,6 +201,18 @@ static const struct pixi_conf_row rows[] = {
      .initial = "[]",
      .expected = "a host, .DOMAIN, address, network such as 10.0.0.0/8, or *; perhaps with :PORT",
      .check = check_rule},
+    COUNT(mqtt.version, 4, 5, "5", NULL),
+    COUNT(mqtt.qos, 0, 2, "1", NULL),
+    {.path = "mqtt.clean_start", .kind = PIXI_CONF_BOOL, .offset = AT(mqtt.clean_start), .initial = "false"},
+    COUNT(mqtt.session_expiry_s, 0, UINT32_MAX, "300", "seconds"),
+    {TEXT(mqtt.username, 1, 1024), .expected = "1 .. 1024 bytes", .check = check_text},
+    {TEXT(mqtt.reply_topic, 1, 1024), .initial = "\"reply\"", .expected = "a topic (MQTT 5 §4.7)",
+     .check = check_topic},
+    {TEXT(mqtt.will_topic, 1, 65535), .expected = "a topic (MQTT 5 §4.7)", .check = check_topic},
+    {TEXT(mqtt.will_payload, 0, 65535), .expected = "a text of at most 65535 bytes"},
+    COUNT(mqtt.will_qos, 0, 2, "1", NULL),
+    {.path = "mqtt.will_retain", .kind = PIXI_CONF_BOOL, .offset = AT(mqtt.will_retain), .initial = "false"},
+    COUNT(mqtt.will_delay_s, 0, UINT32_MAX, "0", "seconds"),
     COUNT(timeouts.connect_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(timeouts.tls_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
     COUNT(timeouts.upgrade_ms, 1, TEN_MINUTES_MS, "5000", "milliseconds"),
@@ -471,6 +505,9 @@ static void take_tls(struct pixi_settings *s, struct pixi_buf *mistakes)
     s->tls_files.key_file = pixi_conf_path(&s->conf, "tls.key_file", s->tls.key_file);
     for (size_t i = 0; i < s->tls.pin_sha256.count; i++)
         read_pin(s->tls.pin_sha256.at[i], s->pins[i]);
+    if (s->mqtt.will_payload && !s->mqtt.will_topic)
+        pixi_conf_mistake(&s->conf, "mqtt.will_payload", mistakes,
+                          "found without mqtt.will_topic, expected both");
     if (s->tls.key_file && !s->tls.cert_file)
         pixi_conf_mistake(&s->conf, "tls.key_file", mistakes, "found without tls.cert_file, expected both");
 }

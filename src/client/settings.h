@@ -24,7 +24,7 @@ enum {
     PIXI_SETTINGS_KEY_MAX = 512,
 };
 
-enum pixi_settings_dialect { PIXI_SETTINGS_PIXI_V1 };
+enum pixi_settings_dialect { PIXI_SETTINGS_PIXI_V1, PIXI_SETTINGS_MQTT };
 
 /* Every pointer is borrowed from conf and valid until pixi_settings_clear. */
 struct pixi_settings {
@@ -33,7 +33,8 @@ struct pixi_settings {
     const char *url;
     struct pixi_conf_strings urls;
     const char *api_key, *api_key_file, *api_key_env;
-    unsigned dialect; /* enum pixi_settings_dialect */
+    unsigned dialect;      /* enum pixi_settings_dialect */
+    const char *client_id; /* NULL: one is made up, and its session ends with the program */
     bool allow_plaintext;
     struct pixi_conf_strings subscriptions; /* checked filters */
     struct {
@@ -46,6 +47,15 @@ struct pixi_settings {
         const char *url, *username, *password_file; /* as given; proxies are what to use */
         struct pixi_conf_strings no_proxy;
     } proxy;
+    struct {
+        uint64_t version; /* enum pixi_mqtt_version */
+        uint64_t qos, session_expiry_s;
+        bool clean_start;
+        const char *username, *reply_topic;
+        const char *will_topic, *will_payload; /* NULL: no will, an empty one */
+        uint64_t will_qos, will_delay_s;
+        bool will_retain;
+    } mqtt;
     struct {
         uint64_t connect_ms, tls_ms, upgrade_ms, request_ms, close_ms;
     } timeouts;

@@ -1,14 +1,16 @@
 #include "client/uplink.h"
 #include "client/call.h"
 #include "client/dialect.h"
+#include "client/mqtt.h"
 #include "client/reach.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
-/* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time. */
-enum { FRAME_SPARE = 4096, ENVELOPE_MAX = 8192 };
+/* ENVELOPE_MAX: what a server adds to a message that it took: filter (1024 bytes, escaped), position, time.
+ * BATCH_MAX: how large batches of messages get, docs/protocol.md says. */
+enum { FRAME_SPARE = 4096, ENVELOPE_MAX = 8192, BATCH_MAX = 65536 };
 
 #define OF(member, ptr) ((struct pixi_uplink *)((char *)(ptr)-offsetof(struct pixi_uplink, member)))
 
@@ -53,7 +55,7 @@ bool pixi_uplink_is_refusal(const struct pixi_uplink *c, const struct pixi_failu
     return c->state == PIXI_UPLINK_WAITING && !pixi_retry_resends(f);
 }
 
-int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained)
+int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, const struct pixi_uplink_how *how)
 {
     struct pixi_uplink_sub *s = calloc(1, sizeof *s), **end = &c->subs;
 
@@ -63,7 +65,7 @@ int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_
     }
     s->client = c;
     s->number = ++c->last_sub;
-    s->wants_retained = wants_retained;
+    s->how = *how;
     while (*end)
         end = &(*end)->next;
     *end = s;
@@ -179,7 +181,7 @@ void pixi_uplink_ready(struct pixi_uplink *c)
     c->state = PIXI_UPLINK_OPEN;
     pixi_retry_opened(&c->policy, c->loop->now_ms);
     c->has_failure = false;
-    c->is_full = false;
+    c->is_full = c->is_held = false;
     for (s = c->subs; s; s = next) {
         next = s->next;
         c->dialect->subscribe(c, s);
@@ -187,6 +189,13 @@ void pixi_uplink_ready(struct pixi_uplink *c)
     pixi_uplink_flush_calls(c);
     if (c->handlers->on_connect)
         c->handlers->on_connect(c);
+}
+
+void pixi_uplink_refuse(struct pixi_uplink *c, const struct pixi_failure *f)
+{
+    c->failure = *f;
+    c->is_refused = true;
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
 }
 
 static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *bytes, size_t len)
@@ -225,7 +234,10 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *e)
     struct pixi_uplink *c = OF(link, k);
     struct pixi_failure_at at = failure_at(c);
 
-    if (c->state == PIXI_UPLINK_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) && e->is_ours)
+    if (c->is_refused && c->state != PIXI_UPLINK_CLOSING)
+        c->is_refused = false;
+    else if (c->state == PIXI_UPLINK_CLOSING && (e->err == PIXI_OK || e->err == PIXI_E_WS_NO_CLOSE) &&
+             e->is_ours)
         c->failure = closed_well(e);
     else if (e->err != PIXI_E_WS_STATUS)
         c->failure = pixi_failure_end(&at, e, k);
@@ -277,6 +289,7 @@ static void start_dial(struct pixi_uplink *c)
 {
     pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
     c->state = PIXI_UPLINK_DIALLING;
+    c->is_refused = false;
     c->dial.on_done = on_dialled;
     pixi_reach_dial(&c->dial, c->loop, &c->link, c->settings, c->policy.server);
 }
@@ -288,6 +301,8 @@ static void take_limits(struct pixi_uplink *c)
 
     c->limits = pixi_reach_limits(s);
     c->limits.message_bytes += ENVELOPE_MAX;
+    if (c->limits.message_bytes < BATCH_MAX)
+        c->limits.message_bytes = BATCH_MAX;
     c->limits.queue_bytes += ENVELOPE_MAX;
     pixi_buf_clear(&c->frame);
     c->frame = pixi_buf_init(s->limits.message_bytes + FRAME_SPARE);
@@ -295,7 +310,8 @@ static void take_limits(struct pixi_uplink *c)
 
 static const struct pixi_dialect *dialect_of(const struct pixi_settings *s)
 {
-    static const struct pixi_dialect *const dialects[] = {[PIXI_SETTINGS_PIXI_V1] = &pixi_dialect_pixi};
+    static const struct pixi_dialect *const dialects[] = {
+        [PIXI_SETTINGS_PIXI_V1] = &pixi_dialect_pixi, [PIXI_SETTINGS_MQTT] = &pixi_dialect_mqtt};
 
     return dialects[s->dialect];
 }

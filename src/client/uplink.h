@@ -11,6 +11,7 @@
 struct pixi_uplink;
 struct pixi_uplink_sub;
 struct pixi_dialect;
+struct pixi_uplink_mqtt;
 
 /* A message as it came. Borrowed for the callback. */
 struct pixi_uplink_message {
@@ -36,6 +37,8 @@ struct pixi_uplink_handlers {
      * lost (is_again), and the retained messages follow. */
     void (*on_subscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *, bool is_again,
                           bool is_recovered);
+    /* The retained messages have all come, or what was missed; what follows is live. */
+    void (*on_synced)(struct pixi_uplink *, const struct pixi_uplink_sub *);
     /* The server ended or refused a subscription. */
     void (*on_unsubscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *,
                             const struct pixi_failure *);
@@ -43,6 +46,15 @@ struct pixi_uplink_handlers {
     void (*on_lost)(struct pixi_uplink *, const struct pixi_failure *, uint64_t in_ms);
     /* The end, once: after pixi_uplink_close (f->err PIXI_OK), or a failure that trying again does not mend. */
     void (*on_end)(struct pixi_uplink *, const struct pixi_failure *f);
+};
+
+/* How to subscribe. */
+struct pixi_uplink_how {
+    bool wants_retained;
+    bool
+        is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms. Neither with mqtt */
+    uint32_t
+        batch_ms; /* messages come together, at most so often; at most PIXI_RPC_BATCH_MS_MAX, 0: each at once */
 };
 
 enum { PIXI_UPLINK_POSITIONS = 4 };
@@ -54,8 +66,10 @@ struct pixi_uplink_sub {
     struct pixi_rpc_position
         positions[PIXI_UPLINK_POSITIONS]; /* the highest offset of each epoch, newest first */
     size_t position_count;
-    struct pixi_rpc_position pending; /* counts once the snapshot is complete */
-    bool is_synced, was_subscribed, wants_retained;
+    struct pixi_rpc_position
+        pending; /* counts once the snapshot is complete; mqtt: the ping that it is known by */
+    struct pixi_uplink_how how;
+    bool is_synced, was_subscribed;
     bool is_behind; /* messages were passed over, as there was no room: it subscribes again where it stood */
     bool has_gap;   /* some of them, or of those since the last connection, cannot be had again */
     struct pixi_uplink *client;
@@ -91,9 +105,12 @@ struct pixi_uplink {
     size_t call_count;
     uint64_t last_id;
     uint32_t last_sub;
+    struct pixi_uplink_mqtt *mqtt; /* owned; NULL: another dialect */
     bool has_failure;
-    bool has_no_room;            /* set by the owner: hand on no messages until pixi_uplink_catch_up */
-    bool is_full;                /* the link had no room for a call: those that follow wait as well */
+    bool is_refused;  /* failure says already why this connection ends */
+    bool has_no_room; /* set by the owner: hand on no messages until pixi_uplink_catch_up */
+    bool is_full;     /* the link had no room for a call: those that follow wait as well */
+    bool is_held;     /* a call waits for the server to answer others; calls of another kind go on */
     struct pixi_failure failure; /* of the connection that just ended */
 };
 
@@ -110,7 +127,7 @@ void pixi_uplink_clear(struct pixi_uplink *c);
 int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f);
 
 /* pixi_uplink_subscribe -- from now on and on every connection. filter is copied.   PIXI_OK | PIXI_E_NOMEM */
-int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, bool wants_retained);
+int pixi_uplink_subscribe(struct pixi_uplink *c, const char *filter, const struct pixi_uplink_how *how);
 
 /* pixi_uplink_unsubscribe -- nothing comes for this filter any more.   PIXI_OK | PIXI_E_FILTER (there is none) | PIXI_E_NOMEM */
 int pixi_uplink_unsubscribe(struct pixi_uplink *c, const char *filter);
@@ -138,7 +155,8 @@ struct pixi_uplink_out {
 
 /* pixi_uplink_publish -- publish it, now or when there is a connection, and again after reconnecting until it is answered.
  *   timeout_ms PIXI_UPLINK_FOREVER: until it is answered or the end
- *   on_answer  comes exactly once, never from inside this call, unless it returns an error
+ *   on_answer  comes exactly once, never from inside this call, unless it returns an error. NULL: it is said now or not at
+ *              all, and nobody tells what became of it; then also PIXI_E_QUEUE | PIXI_E_WS_CLOSED (there is no connection)
  *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT (the message is too large). c->frame.len: bytes of the call */
 int pixi_uplink_publish(struct pixi_uplink *c, const struct pixi_uplink_out *m, uint64_t timeout_ms,
                         pixi_uplink_on_answer *on_answer, void *ctx);

@@ -7,7 +7,7 @@
 #include "base/conf.h"
 #include "image/yaml.h"
 
-#define PIXI_IMAGE_FILE "config/geom_os_image.yaml"
+#define PIXI_IMAGE_DESCRIPTION "config/geom_os_image.yaml"
 
 /* Every pointer is borrowed from conf and valid until pixi_image_desc_clear. NULL: not given. */
 struct pixi_image_file {
@@ -16,6 +16,7 @@ struct pixi_image_file {
     const char *destination; /* "/etc/motd" */
     const char *mode;        /* "0755"; NULL: by what it is */
     const char *owner;       /* "pixi" or "pixi:adm" */
+    bool everybody_gets_it;  /* a secret in it is meant to be there */
 };
 
 struct pixi_image_package {
@@ -63,7 +64,7 @@ struct pixi_image_desc {
     struct {
         const char *settings; /* PIXI_YAML_CUT: inline */
         const char *file, *destination;
-        struct pixi_conf_strings scripts;
+        struct pixi_conf_strings scripts, scripts_if_built;
         struct {
             const char *path;
             struct pixi_conf_strings from;

@@ -206,6 +206,7 @@ static const struct pixi_conf_row file_rows[] = {
     ROW(pixi_image_file, mode, TEXT(4, 4), .expected = "four octal digits such as 0755", .check = check_mode),
     ROW(pixi_image_file, owner, TEXT(1, 65), .initial = "\"root\"",
         .expected = "USER or USER:GROUP, of the users of the image", .check = check_owner),
+    ROW(pixi_image_file, everybody_gets_it, .kind = PIXI_CONF_BOOL),
 };
 TABLE(file_table, file_rows, pixi_image_file);
 
@@ -280,6 +281,7 @@ static const struct pixi_conf_row rows[] = {
     WS(destination, TEXT(2, PATH_LEN_MAX), .initial = "\"/config/websocket_settings.json\"",
        .expected = place, .check = check_place),
     WS(scripts, TEXTS(0, 64), .initial = "[]", .expected = "the path of a program or script"),
+    WS(scripts_if_built, TEXTS(0, 64), .initial = "[]", .expected = "the path of a program or script"),
     WS(api_key.path, TEXT(2, PATH_LEN_MAX), .initial = "\"/run/pixi/api_key\"", .expected = place,
        .check = check_place),
     WS(api_key.from, TEXTS(0, 8),

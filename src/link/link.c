@@ -61,9 +61,22 @@ void pixi_link_drop(struct pixi_link *k, int err)
 static void linger(struct pixi_link *k)
 {
     k->state = PIXI_LINK_LINGER;
+    k->left = k->tcp.sent;
     pixi_loop_set_timer(k->loop, &k->timer, k->limits->close_ms);
     if (k->role == PIXI_SERVER)
         pixi_tcp_shutdown(&k->tcp);
+}
+
+/* A long answer takes its time, as long as it is taken. */
+static void end_lingering(struct pixi_link *k)
+{
+    bool is_taken = pixi_link_waiting(k) && k->tcp.sent - k->left >= PIXI_LINK_LEAST;
+
+    k->left = k->tcp.sent;
+    if (is_taken)
+        pixi_loop_set_timer(k->loop, &k->timer, k->limits->close_ms);
+    else
+        finish(k);
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------- */
@@ -321,8 +334,15 @@ void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, stru
 
 void pixi_link_respond(struct pixi_link *k, const struct pixi_buf *response)
 {
-    int rc = response->err ? response->err : pixi_tcp_send(&k->tcp, response->bytes, response->len);
+    pixi_link_respond_shared(k, response, NULL);
+}
 
+void pixi_link_respond_shared(struct pixi_link *k, const struct pixi_buf *head, struct pixi_shared *body)
+{
+    int rc = head->err ? head->err : pixi_tcp_send(&k->tcp, head->bytes, head->len);
+
+    if (rc == PIXI_OK && body)
+        rc = pixi_tcp_send_shared(&k->tcp, body);
     if (rc != PIXI_OK) {
         pixi_link_drop(k, rc);
         return;
@@ -449,6 +469,10 @@ static void on_end(struct pixi_tcp *t, int err)
     struct pixi_link *k = OF(tcp, t);
     int sys_errno = t->sys_errno;
 
+    if (!err && k->state == PIXI_LINK_LINGER && pixi_link_waiting(k)) {
+        pixi_link_want_drained(k); /* it has said all, and still reads */
+        return;
+    }
     if (k->is_stream && err == PIXI_OK) /* the only end that there is */
         set_end(k, PIXI_OK, PIXI_WS_CLOSE_NONE, pixi_cur_init(NULL, 0), false);
     /* the end without a closing handshake: an orderly FIN, or worse */
@@ -461,7 +485,9 @@ static void on_drained(struct pixi_tcp *t)
 {
     struct pixi_link *k = OF(tcp, t);
 
-    if (k->state == PIXI_LINK_OPEN && k->handlers->on_drained)
+    if (k->state == PIXI_LINK_LINGER && t->is_ended)
+        finish(k);
+    else if (k->state == PIXI_LINK_OPEN && k->handlers->on_drained)
         k->handlers->on_drained(k);
 }
 
@@ -508,7 +534,7 @@ static void on_due(struct pixi_timer *timer)
         break;
     case PIXI_LINK_SECURING:
     case PIXI_LINK_CLOSE_SENT: pixi_link_drop(k, PIXI_E_TIMEOUT); break;
-    case PIXI_LINK_LINGER: finish(k); break;
+    case PIXI_LINK_LINGER: end_lingering(k); break;
     case PIXI_LINK_CLOSED: break;
     }
 }

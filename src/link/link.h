@@ -68,7 +68,7 @@ struct pixi_link_limits {
     uint32_t pong_ms; /* after so long without a byte since that ping the peer counts as gone */
 };
 
-enum { PIXI_LINK_ENTROPY = 64 };
+enum { PIXI_LINK_ENTROPY = 64, PIXI_LINK_LEAST = 16384 };
 
 struct pixi_link {
     struct pixi_tcp tcp;
@@ -91,6 +91,7 @@ struct pixi_link {
     bool is_to_secure; /* TLS was asked for and does not stand yet */
     bool hears_out;    /* hand on messages that come after our close, until the peer's; set by the owner */
     size_t lingered;   /* bytes passed over since all was said */
+    uint64_t left;     /* bytes that had left when the lingering was last looked at */
     uint64_t heard_ms; /* when the last byte came */
     uint64_t begun_ms; /* when the message, or the frame, began that has not come whole yet; 0: none */
     uint8_t entropy[PIXI_LINK_ENTROPY];
@@ -127,6 +128,10 @@ void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, stru
 
 /* pixi_link_respond -- from on_request: this HTTP response, then the end of the connection. */
 void pixi_link_respond(struct pixi_link *k, const struct pixi_buf *response);
+
+/* pixi_link_respond_shared -- the same: this head, then body, which gains a reference; NULL: no body. A peer that takes less
+ * than PIXI_LINK_LEAST bytes in close_ms is cut off. */
+void pixi_link_respond_shared(struct pixi_link *k, const struct pixi_buf *head, struct pixi_shared *body);
 
 /* pixi_link_send -- queue one message; copies. type PIXI_WS_TEXT (the caller vouches for UTF-8) or PIXI_WS_BINARY.
  *   PIXI_OK

@@ -26,7 +26,8 @@ struct side {
     struct pixi_link_end end;
     int request_err, status; /* what on_request was told; what it answers, 0: 101 */
     bool has_head;
-    const char *greeting; /* sent by on_open */
+    struct pixi_shared *body; /* of that answer, then */
+    const char *greeting;     /* sent by on_open */
     void (*on_open)(struct side *), (*on_message)(struct side *), (*on_control)(struct side *);
 };
 
@@ -67,8 +68,9 @@ static inline void on_request(struct pixi_link *k, const struct pixi_http_head *
         pixi_link_drop(k, PIXI_E_FORBIDDEN);
         return;
     }
-    pixi_buf_putf(&b, "HTTP/1.1 %d x\r\nContent-Length: 4\r\n\r\nnope", s->status ? s->status : 400);
-    pixi_link_respond(k, &b);
+    pixi_buf_putf(&b, "HTTP/1.1 %d x\r\nContent-Length: 4\r\n\r\n%s", s->status ? s->status : 400,
+                  s->body ? "" : "nope");
+    pixi_link_respond_shared(k, &b, s->body);
     pixi_buf_clear(&b);
 }
 

@@ -36,7 +36,7 @@ enum {
     PIXI_RX_LEN = 65536,             /* bytes: the one receive buffer of a loop */
     PIXI_RX_MIN = 1024,              /* bytes that a connection may always read in a turn */
     PIXI_LOOP_LONG_US = 2000,        /* a turn that works longer lets others wait too long */
-    PIXI_LOOP_SPARES = 16,           /* buffers kept for the next that needs one */
+    PIXI_LOOP_SPARES = 64,           /* buffers kept for the next that needs one */
     PIXI_LOOP_SPARE_MAX = 128 * 1024 /* bytes: larger ones are given back to the system */
 };
 

@@ -6,6 +6,7 @@
 #include "link/link.h"
 #include "net/listen.h"
 #include "proto/rpc/put.h"
+#include "server/gather.h"
 #include "server/limits.h"
 #include "server/metrics.h"
 #include "server/server.h"
@@ -95,6 +96,7 @@ struct pixi_conn {
     const struct pixi_key *key; /* borrowed from the server's keys; NULL: none, or echo */
     struct pixi_usage *usage;   /* of that key; borrowed from the server */
     struct pixi_task pump;      /* the hub has more for it */
+    size_t batched;             /* bytes of memory that its subscriptions' batches have */
     struct pixi_source *source; /* where it comes from; NULL: a guest that does not count, see rank */
     enum { PIXI_CONN_STRANGER, PIXI_CONN_MEMBER, PIXI_CONN_TURNED_AWAY, PIXI_CONN_OPERATOR } rank;
     bool is_ended;          /* its end was counted */
@@ -108,6 +110,7 @@ struct pixi_server {
     struct pixi_loop *loop;                      /* borrowed */
     const struct pixi_server_settings *settings; /* borrowed */
     const struct pixi_keys *keys;                /* borrowed */
+    const struct pixi_page *page;                /* borrowed; NULL: none */
     enum pixi_server_mode mode;
     struct pixi_server_listener listeners[PIXI_SERVER_WAYS * PIXI_SERVER_LISTEN_MAX];
     struct pixi_tls_context *tls; /* NULL: no listener has it */
@@ -119,6 +122,8 @@ struct pixi_server {
     struct pixi_hub_gateway gateway; /* dialect pixi.v1 */
     struct pixi_buf note;            /* the notification encoded last, its frame header before it */
     size_t note_at;                  /* where the frame begins in it */
+    size_t note_topic_len;           /* bytes of its object up to the end of the topic; 0: it has none */
+    uint64_t note_hash;              /* of that topic */
     struct pixi_shared *note_shared; /* the same, once a large one has had a taker */
     bool is_note_stored;
     struct pixi_buf answer; /* scratch for responses */
@@ -176,6 +181,9 @@ void pixi_conn_refuse_error(struct pixi_conn *c, int err);
 /* /healthz, /readyz, and for operators /metrics: answered. false: another path. */
 bool pixi_conn_answer_endpoint(struct pixi_conn *c, const struct pixi_http_head *h);
 
+/* serve.c: a file of the page: answered. false: another path, or a WebSocket is asked for. */
+bool pixi_conn_answer_page(struct pixi_conn *c, const struct pixi_http_head *h);
+
 /* With words of its dialect before the close code. */
 void pixi_conn_close(struct pixi_conn *c, uint16_t code, const char *why);
 /* Told 1013: it does not read what it asked for. */
@@ -230,6 +238,16 @@ extern const struct pixi_hub_calls pixi_gateway_calls;
 void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *msg, struct pixi_cur filter,
                               unsigned flags, uint64_t request);
 void pixi_gateway_pump(struct pixi_conn *c);
+
+/* batching.c: subscriptions whose messages come together; pixi_hub_sub.user of each. */
+struct pixi_batching;
+struct pixi_batching *pixi_batching_new(struct pixi_conn *c, uint64_t batch_ms, enum pixi_gather_keep keep);
+/* What waits leaves now, where the link still lives. */
+void pixi_batching_free(struct pixi_batching *b);
+void pixi_batching_flush(struct pixi_batching *b);
+/* Keeps a copy of the server's note until the next batch leaves.
+ * PIXI_OK | PIXI_E_LIMIT (too large to keep: it goes by itself, after what waits, which has left) | PIXI_E_NOMEM */
+int pixi_batching_add(struct pixi_batching *b);
 
 /* server.c */
 /* The links' limits, as the settings say. */

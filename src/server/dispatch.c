@@ -120,6 +120,22 @@ static size_t positions(const struct pixi_rpc_params *p, struct pixi_position ou
     return p->since_count;
 }
 
+/* false: answered. */
+static bool set_batching(struct work *w, struct pixi_hub_subscribe *how)
+{
+    if (w->p.latest && !w->p.batch_ms) {
+        answer_error(w, PIXI_E_RPC_PARAMS,
+                     "latest goes with batch_ms: in each batch only the newest of a topic");
+        return false;
+    }
+    if (!w->p.batch_ms)
+        return true;
+    how->user = pixi_batching_new(w->conn, w->p.batch_ms, w->p.latest ? PIXI_GATHER_LATEST : PIXI_GATHER_ALL);
+    if (!how->user)
+        answer_error(w, PIXI_E_NOMEM, NULL);
+    return how->user != NULL;
+}
+
 static void subscribe(struct work *w)
 {
     struct pixi_position since[PIXI_RPC_SINCE_MAX];
@@ -129,10 +145,13 @@ static void subscribe(struct work *w)
     int rc;
 
     how.since_count = positions(&w->p, since);
+    if (!set_batching(w, &how))
+        return;
     rc = pixi_hub_subscribe(&w->conn->server->hub, &w->conn->peer, w->p.filter, &how, &done);
     if (rc == PIXI_E_LIMIT)
         count(w, PIXI_REFUSED_SUBSCRIPTIONS);
     if (rc != PIXI_OK) {
+        pixi_batching_free(how.user);
         answer_error(w, rc,
                      rc == PIXI_E_RPC_PARAMS ? "since goes neither with $share nor with $ topics"
                                              : topic_detail(rc));
@@ -357,8 +376,8 @@ static void put_limits(struct pixi_json_out *out, const struct pixi_server *s)
 static void info(struct work *w)
 {
     static const char *const dialects[] = {PIXI_SERVER_PROTOCOL, PIXI_SERVER_MQTT_PROTOCOL, NULL};
-    static const char *const features[] = {"history",  "idempotency",          "recovery", "requests",
-                                           "retained", "shared subscriptions", NULL};
+    static const char *const features[] = {"batches",  "history",  "idempotency",          "recovery",
+                                           "requests", "retained", "shared subscriptions", NULL};
     struct pixi_json_out out;
 
     if (!w->call)

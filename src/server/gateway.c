@@ -1,4 +1,5 @@
 /* gateway.c -- what the hub says, in the dialect pixi.v1. */
+#include "hub/siphash.h"
 #include "server/conn.h"
 
 static struct pixi_rpc_position position(struct pixi_position p)
@@ -12,12 +13,15 @@ static void put_named(struct pixi_json_out *w, const char *name, struct pixi_cur
     pixi_json_string(w, text);
 }
 
-void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *msg, struct pixi_cur filter,
-                              unsigned flags, uint64_t request)
+static void put_names(struct pixi_json_out *w, const struct pixi_msg *msg, struct pixi_cur filter)
 {
     if (filter.p)
         put_named(w, "filter", filter);
     put_named(w, "topic", msg->topic);
+}
+
+static void put_rest(struct pixi_json_out *w, const struct pixi_msg *msg, unsigned flags, uint64_t request)
+{
     pixi_rpc_put_payload(w, msg->payload, pixi_rpc_is_json(msg->payload));
     if (msg->pos.offset)
         pixi_rpc_put_position(w, position(msg->pos));
@@ -32,6 +36,13 @@ void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *ms
         pixi_rpc_put_hex(w, "request", request);
 }
 
+void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *msg, struct pixi_cur filter,
+                              unsigned flags, uint64_t request)
+{
+    put_names(w, msg, filter);
+    put_rest(w, msg, flags, request);
+}
+
 /* Starts a notification in the scratch, with room before it for the frame's header. */
 static void begin_note(struct pixi_server *s, struct pixi_json_out *w, const char *method)
 {
@@ -40,6 +51,7 @@ static void begin_note(struct pixi_server *s, struct pixi_json_out *w, const cha
     if (s->note_shared)
         pixi_shared_release(s->note_shared);
     s->note_shared = NULL;
+    s->note_topic_len = 0;
     pixi_buf_reset(&s->note);
     room = pixi_buf_reserve(&s->note, PIXI_WS_HEAD_MAX);
     if (room)
@@ -85,11 +97,17 @@ static int send_note(struct pixi_server *s, struct pixi_conn *c)
     return rc;
 }
 
-/* A notification that must arrive: a link that has no room for it is of no use any more. */
-static void send_note_or_close(struct pixi_server *s, struct pixi_conn *c)
+/* At once, or with the subscription's next batch. */
+static int hand_note(struct pixi_server *s, struct pixi_conn *c, const struct pixi_hub_sub *sub)
 {
-    int rc = send_note(s, c);
+    int rc = sub->user && !s->note.err ? pixi_batching_add(sub->user) : PIXI_E_LIMIT;
 
+    return rc == PIXI_E_LIMIT ? send_note(s, c) : rc;
+}
+
+/* A notification that must arrive: a link that has no room for it is of no use any more. */
+static void must(struct pixi_conn *c, int rc)
+{
     if (rc == PIXI_E_QUEUE)
         pixi_conn_close_slow(c);
     else if (rc != PIXI_OK && rc != PIXI_E_WS_CLOSED)
@@ -102,8 +120,11 @@ static void encode(void *ctx, const struct pixi_msg *msg, struct pixi_cur filter
     struct pixi_json_out w;
 
     begin_note(s, &w, "message");
-    pixi_gateway_put_message(&w, msg, filter, flags, 0);
+    put_names(&w, msg, filter);
+    s->note_topic_len = s->note.len > PIXI_WS_HEAD_MAX ? s->note.len - PIXI_WS_HEAD_MAX : 0;
+    put_rest(&w, msg, flags, 0);
     end_note(s, &w);
+    s->note_hash = pixi_siphash(s->sources.hash_key, msg->topic);
     s->is_note_stored = msg->pos.offset != 0;
 }
 
@@ -111,41 +132,53 @@ static int deliver(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_
 {
     struct pixi_server *s = ctx;
     struct pixi_conn *c = pixi_conn_of_peer(peer);
+    int rc;
 
-    (void)sub;
     if (s->is_note_stored && pixi_link_waiting(&c->link) >= s->soft_queue) {
         pixi_loop_defer(s->loop, &c->pump); /* after what waits was tried; else on_drained comes */
         s->counters.fell_behind++;
         return PIXI_E_QUEUE;
     }
+    rc = hand_note(s, c, sub);
     if (s->is_note_stored)
-        return send_note(s, c);
-    send_note_or_close(s, c);
+        return rc;
+    must(c, rc);
     return PIXI_OK;
 }
 
 static void synced(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub)
 {
     struct pixi_server *s = ctx;
+    struct pixi_conn *c = pixi_conn_of_peer(peer);
     struct pixi_json_out w;
 
     begin_note(s, &w, "synced");
     put_named(&w, "filter", sub->filter);
     end_note(s, &w);
-    send_note_or_close(s, pixi_conn_of_peer(peer));
+    must(c, hand_note(s, c, sub));
 }
 
 static void unsubscribed(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub, int err)
 {
     struct pixi_server *s = ctx;
+    struct pixi_conn *c = pixi_conn_of_peer(peer);
     struct pixi_json_out w;
 
+    if (sub->user)
+        pixi_batching_flush(sub->user);
     begin_note(s, &w, "unsubscribed");
     put_named(&w, "filter", sub->filter);
     pixi_json_name(&w, "error");
     pixi_rpc_put_error_value(&w, err, NULL, 0);
     end_note(s, &w);
-    send_note_or_close(s, pixi_conn_of_peer(peer));
+    must(c, send_note(s, c));
+}
+
+static void release(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub)
+{
+    (void)ctx;
+    (void)peer;
+    pixi_batching_free(sub->user);
 }
 
 static void lost(void *ctx, struct pixi_hub_peer *peer, int err)
@@ -228,6 +261,7 @@ const struct pixi_hub_calls pixi_gateway_calls = {
     .deliver = deliver,
     .synced = synced,
     .unsubscribed = unsubscribed,
+    .release = release,
     .lost = lost,
     .wake = wake,
     .request = request,

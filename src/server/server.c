@@ -386,6 +386,11 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     return PIXI_OK;
 }
 
+void pixi_server_set_page(struct pixi_server *s, const struct pixi_page *page)
+{
+    s->page = page;
+}
+
 bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len)
 {
     static const char *const ways[PIXI_SERVER_WAYS] = {"", " with TLS", " for MQTT", " for MQTT with TLS",

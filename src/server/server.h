@@ -5,6 +5,7 @@
 #include "net/loop.h"
 #include "server/keys.h"
 #include "server/metrics.h"
+#include "server/page.h"
 #include "server/settings.h"
 
 struct pixi_server;
@@ -29,6 +30,9 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
 /* pixi_server_listening -- the i-th address as bound, "127.0.0.1:8768", "127.0.0.1:8769 with TLS" or
  * "127.0.0.1:8770 for metrics"; false when there are no more. */
 bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len);
+
+/* pixi_server_set_page -- what GET answers beside the WebSocket; borrowed until pixi_server_free. Without: nothing, 404. */
+void pixi_server_set_page(struct pixi_server *s, const struct pixi_page *page);
 
 /* pixi_server_set_settings -- go on by other settings, read anew by the same table; borrowed as those before were, which
  * may be cleared now. What the rows marked PIXI_CONF_AT_START say is as it was. */

@@ -170,6 +170,13 @@ static const struct pixi_conf_row rows[] = {
      .max = 4095,
      .initial = "\"pixi_ws_server.keys\"",
      .expected = "the path of the file with the API keys"},
+    {.path = "page",
+     .kind = PIXI_CONF_STRING,
+     .flags = PIXI_CONF_AT_START,
+     .offset = AT(page),
+     .min = 1,
+     .max = 4095,
+     .expected = "the path of the folder with the built page, such as web/dist"},
     {.path = "data",
      .kind = PIXI_CONF_STRING,
      .flags = PIXI_CONF_AT_START,
@@ -308,6 +315,7 @@ int pixi_server_settings_load(struct pixi_server_settings *s, const char *path, 
         pixi_conf_read(&s->conf, file, mistakes);
     if (s->conf.err == PIXI_OK && !s->conf.is_broken) {
         s->keys_path = pixi_conf_path(&s->conf, "keys_file", s->keys_file);
+        s->page_path = pixi_conf_path(&s->conf, "page", s->page);
         s->data_path = pixi_conf_path(&s->conf, "data", s->data);
         check_listeners(s, "listen", &s->listen, ", tls.listen,", mistakes);
         check_listeners(s, "mqtt.listen", &s->mqtt.listen, ", mqtt.tls_listen,", mistakes);

@@ -30,9 +30,10 @@ struct pixi_server_settings {
     struct {
         struct pixi_conf_strings listen, tls_listen;
     } mqtt;
-    bool insecure;                    /* listen beyond loopback without TLS */
-    const char *keys_file;            /* as given; keys_path is what to open */
-    const char *data;                 /* as given; data_path is what to open; NULL: in memory */
+    bool insecure;         /* listen beyond loopback without TLS */
+    const char *keys_file; /* as given; keys_path is what to open */
+    const char *page;      /* a folder, as given; page_path is what to read; NULL: what is built in */
+    const char *data;      /* as given; data_path is what to open; NULL: in memory */
     struct pixi_conf_strings origins; /* exact, lower case, or "*" */
     struct pixi_conf_objects history; /* of struct pixi_server_history: pixi_server_settings_history */
     struct {
@@ -59,6 +60,8 @@ struct pixi_server_settings {
     const char
         *keys_path; /* keys_file from the settings file's folder; from a flag or the environment: as given */
     const char *data_path; /* so is data */
+
+    const char *page_path; /* NULL: none */
 
     struct {
         const char *cert_file, *key_file, *client_ca_file; /* NULL: none */

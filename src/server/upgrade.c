@@ -100,10 +100,23 @@ static bool choose_protocol(const struct pixi_ws_request *r, struct pixi_cur *ch
     return chosen->p || !is_other;
 }
 
-static bool is_origin_allowed(const struct pixi_server *s, struct pixi_cur origin)
+/* From a page that came from here, by the name that was asked for.          RFC 6454 */
+static bool is_own_origin(const struct pixi_conn *c, const struct pixi_http_head *h, struct pixi_cur origin)
 {
+    struct pixi_cur host, scheme, own = pixi_cur_str(c->link.tcp.tls ? "https://" : "http://");
+
+    return pixi_http_find(h, "host", &host, NULL) && pixi_cur_cut(&origin, pixi_cur_left(&own), &scheme) &&
+           pixi_cur_equals(scheme, own) && pixi_cur_left(&host) && pixi_cur_equals(origin, host);
+}
+
+static bool is_origin_allowed(const struct pixi_conn *c, const struct pixi_http_head *h,
+                              struct pixi_cur origin)
+{
+    const struct pixi_server *s = c->server;
     const struct pixi_cur *allowed = s->settings->origins.at;
 
+    if (is_own_origin(c, h, origin))
+        return true;
     for (size_t i = 0; i < s->settings->origins.count; i++)
         if (pixi_cur_equals(allowed[i], pixi_cur_str("*")) || pixi_cur_equals(allowed[i], origin))
             return true;
@@ -165,7 +178,7 @@ static const struct pixi_refusal *authorize(struct pixi_conn *c, const struct pi
     struct found_key found = {.len = 0};
     const struct pixi_key *key;
 
-    if (r->origin.p && !is_origin_allowed(c->server, r->origin) &&
+    if (r->origin.p && !is_origin_allowed(c, h, r->origin) &&
         !(is_mqtt(protocol) && is_own_host(h, r->origin)))
         return &bad_origin;
     find_keys(h, r, &found);
@@ -223,6 +236,8 @@ void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *he
         return;
     else if (c->rank == PIXI_CONN_OPERATOR)
         pixi_conn_refuse(c, &no_page);
+    else if (c->server->mode == PIXI_SERVER_HUB && pixi_conn_answer_page(c, head))
+        return;
     else if (c->server->mode == PIXI_SERVER_HUB &&
              !pixi_cur_equals(pixi_http_path(head), pixi_cur_str(PIXI_SERVER_PATH)))
         pixi_conn_refuse(c, &not_found);

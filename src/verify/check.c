@@ -86,12 +86,18 @@ void pixi_check_random(size_t len, char *out)
         snprintf(out + 2 * i, 3, "%02x", bytes[i % sizeof bytes]);
 }
 
+void pixi_check_choose_topic(char topic[PIXI_CHECK_TOPIC])
+{
+    snprintf(topic, PIXI_CHECK_TOPIC, "event/verify/");
+    pixi_check_random(8, topic + strlen(topic));
+}
+
 bool pixi_check_open(struct pixi_verify *v, struct pixi_peer *p)
 {
     const struct pixi_peer_offer offer = {
         .authority = v->url.authority,
         .target = v->url.target,
-        .subprotocol = pixi_check_has(v, PIXI_FACT_PIXI) ? "pixi.v1" : NULL,
+        .subprotocol = v->subprotocol,
         .api_key = v->s.api_key,
         .connect_ms = v->s.connect_ms,
         .upgrade_ms = v->s.upgrade_ms,

@@ -26,6 +26,9 @@
     X(RECONNECTS, "no new connection after a lost one")                                                      \
     X(ECHOES, "this endpoint does not echo messages")                                                        \
     X(ANSWERS, "this endpoint answers nothing that we know: neither pixi.v1 calls nor an echo")              \
+    X(MQTT, "this endpoint does not speak MQTT")                                                             \
+    X(MQTT_5, "this server speaks MQTT 3.1.1 only")                                                          \
+    X(DELIVERS, "MQTT messages are not delivered")                                                           \
     X(PONGS, "pings are not answered")                                                                       \
     X(JOINS, "fragments are not joined")
 
@@ -49,6 +52,12 @@ struct pixi_verify {
     struct pixi_tls_context *tls;  /* owned; NULL: ws:// */
     struct pixi_tls_info tls_info; /* of the first connection */
     unsigned facts;                /* PIXI_FACT_* */
+    const char *subprotocol;       /* offered where none is named; NULL: none. Static */
+    struct {
+        uint8_t max_qos;   /* as far as is known */
+        unsigned level;    /* 5, or 4 where the server speaks 3.1.1 only */
+        bool wants_header; /* the upgrade wants the API key already */
+    } mqtt;
     const struct pixi_verify_row *row;
     struct pixi_verify_result *r; /* of the row that runs */
 };
@@ -79,6 +88,10 @@ const char *pixi_check_settings_name(const struct pixi_verify *v);
 
 /* pixi_check_random -- len random bytes as lower-case hex and NUL into out (2 * len + 1 bytes). */
 void pixi_check_random(size_t len, char *out);
+
+/* pixi_check_choose_topic -- one below event/verify/ that nobody else uses. */
+enum { PIXI_CHECK_TOPIC = 64 };
+void pixi_check_choose_topic(char topic[PIXI_CHECK_TOPIC]);
 
 /* pixi_check_open -- connect and upgrade as this endpoint wants it. Closed by pixi_peer_close.
  * false: the failure is told. */

@@ -172,9 +172,11 @@ static bool is_echo(struct pixi_peer *p)
            pixi_cur_equals(e.bytes, call);
 }
 
-/* Refused for the subprotocol, perhaps: 400 is what a server without pixi.v1 may say. */
+/* Refused for the subprotocol, perhaps: 400 is what a server without pixi.v1 may say; some just hang up. */
 static bool is_worth_another(const struct pixi_peer *p, int rc)
 {
+    if (rc == PIXI_E_WS_NO_CLOSE || rc == PIXI_E_RESET)
+        return p->wire.in.len == 0;
     return rc == PIXI_E_WS_STATUS &&
            (p->head.status == 400 || p->head.status == 406 || p->head.status == 501);
 }
@@ -199,29 +201,46 @@ static void pass_upgrade(struct pixi_verify *v, struct pixi_peer *p)
     v->facts |= PIXI_FACT_UPGRADED;
     v->r->us = p->us;
     if (pixi_vhttp_get(&p->head, "Sec-WebSocket-Protocol", 0, &selected)) {
-        kind = "pixi.v1";
-        if (is_echo(p))
+        v->subprotocol = kind = p->offer.subprotocol;
+        if (strcmp(kind, "pixi.v1") == 0 && is_echo(p)) {
             kind = "an echo (says pixi.v1)";
-        else
+            v->subprotocol = NULL;
+        } else if (strcmp(kind, "pixi.v1") == 0) {
             v->facts |= PIXI_FACT_PIXI;
+        }
     }
     if (!pixi_check_has(v, PIXI_FACT_PIXI))
         v->facts |= PIXI_FACT_ADMITTED; /* whatever key it wanted, it let us in */
     pixi_check_pass(v, "101, %s, HTTP/1.1", kind);
 }
 
+/* Selected without being asked for: a fault, but MQTT may work. */
+static bool insists_on_mqtt(const struct pixi_peer *p, int rc)
+{
+    struct pixi_cur selected;
+
+    return rc == PIXI_E_WS_PROTOCOL && pixi_vhttp_get(&p->head, "Sec-WebSocket-Protocol", 0, &selected) &&
+           pixi_vhttp_is(selected, "mqtt");
+}
+
 void pixi_check_upgrade(struct pixi_verify *v)
 {
+    static const char *const offers[] = {"pixi.v1", NULL, "mqtt"};
     struct pixi_peer p;
-    int rc = open_offering(v, &p, "pixi.v1");
+    int rc = open_offering(v, &p, offers[0]);
+    bool insists = insists_on_mqtt(&p, rc);
 
-    if (is_worth_another(&p, rc)) {
+    for (size_t i = insists ? 2 : 1;
+         i < sizeof offers / sizeof *offers && (insists || is_worth_another(&p, rc)); i++) {
         pixi_peer_close(&p);
-        rc = open_offering(v, &p, NULL);
+        rc = open_offering(v, &p, offers[i]);
     }
     if (rc == PIXI_OK)
         pass_upgrade(v, &p);
     else
         pixi_blame_open(v, &p, rc);
+    if (rc == PIXI_OK && insists)
+        pixi_check_warn(v, "the server selects the subprotocol mqtt where it was not offered; let it refuse "
+                           "(RFC 6455 §4.2.2)");
     pixi_peer_close(&p);
 }

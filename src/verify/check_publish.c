@@ -16,8 +16,7 @@ static bool open_pair(struct pixi_verify *v, struct pair *p)
 {
     struct pixi_answer a;
 
-    snprintf(p->topic, sizeof p->topic, "event/verify/");
-    pixi_check_random(8, p->topic + strlen(p->topic));
+    pixi_check_choose_topic(p->topic);
     if (!pixi_session_open(v, &p->from))
         return false;
     if (pixi_session_open(v, &p->to)) {

@@ -49,8 +49,7 @@ static bool find_place(struct pixi_verify *v, struct pixi_session *from, struct 
     struct pixi_answer a;
     struct pixi_note note;
 
-    snprintf(p->topic, sizeof p->topic, "event/verify/");
-    pixi_check_random(8, p->topic + strlen(p->topic));
+    pixi_check_choose_topic(p->topic);
     if (!pixi_session_subscribe(v, to, p->topic, "", &a) ||
         !pixi_session_publish(v, from, p->topic, "\"seen\"") ||
         !pixi_session_note(v, to, "a published message at its subscriber", &note))

@@ -51,4 +51,30 @@ void pixi_check_resume(struct pixi_verify *v);
 void pixi_check_resume_cut(struct pixi_verify *v);
 void pixi_check_resume_beyond(struct pixi_verify *v);
 
+/* check_mqtt.c: who is let in */
+void pixi_check_mqtt(struct pixi_verify *v);
+void pixi_check_mqtt_old(struct pixi_verify *v);
+void pixi_check_mqtt_version(struct pixi_verify *v);
+void pixi_check_mqtt_no_key(struct pixi_verify *v);
+void pixi_check_mqtt_wrong_key(struct pixi_verify *v);
+
+/* check_mqtt_flow.c: messages, and what is kept for whom */
+void pixi_check_mqtt_ping(struct pixi_verify *v);
+void pixi_check_mqtt_qos_0(struct pixi_verify *v);
+void pixi_check_mqtt_qos_1(struct pixi_verify *v);
+void pixi_check_mqtt_qos_2(struct pixi_verify *v);
+void pixi_check_mqtt_once(struct pixi_verify *v);
+void pixi_check_mqtt_retained(struct pixi_verify *v);
+void pixi_check_mqtt_will(struct pixi_verify *v);
+void pixi_check_mqtt_resume(struct pixi_verify *v);
+void pixi_check_mqtt_takeover(struct pixi_verify *v);
+void pixi_check_mqtt_max(struct pixi_verify *v);
+void pixi_check_mqtt_window(struct pixi_verify *v);
+void pixi_check_mqtt_silent(struct pixi_verify *v);
+
+/* check_mqtt_broken.c: packets in any frames; what has to be refused is told by the row's id */
+void pixi_check_mqtt_split(struct pixi_verify *v);
+void pixi_check_mqtt_joined(struct pixi_verify *v);
+void pixi_check_mqtt_broken(struct pixi_verify *v);
+
 #endif

@@ -1,6 +1,6 @@
 /* An answer to the opening handshake that is not 101: what it is, and what to do about it. */
 #include "verify/check.h"
-#include "verify/member.h"
+#include "base/member.h"
 
 #include <stdio.h>
 

@@ -4,7 +4,7 @@
 #define PIXI_VERIFY_SESSION_H
 
 #include "verify/check.h"
-#include "verify/member.h"
+#include "base/member.h"
 
 enum { PIXI_SESSION_INBOX = 2 << 20, PIXI_SESSION_TOPIC = 128 };
 

@@ -13,11 +13,22 @@
 #define CALLS     (PIXI | F(CALLS))
 #define PUBLISHES (CALLS | F(PUBLISHES))
 #define RESUMES   (PUBLISHES | F(RECONNECTS))
+#define MQTT      (OPEN | F(MQTT))
+#define MQTT_5    (MQTT | F(MQTT_5))
+#define DELIVERS  (MQTT | F(DELIVERS))
 #define QUICK     PIXI_VERIFY_QUICK
 #define INVALID   PIXI_VERIFY_INVALID
 #define BROKEN(id, title)                                                                                    \
     {                                                                                                        \
         id, "protocol", title, ADMITTED, INVALID, pixi_check_broken                                          \
+    }
+#define NO_MQTT(id, title)                                                                                   \
+    {                                                                                                        \
+        id, "mqtt", title, MQTT, INVALID, pixi_check_mqtt_broken                                             \
+    }
+#define NO_MQTT_5(id, title)                                                                                 \
+    {                                                                                                        \
+        id, "mqtt", title, MQTT_5, INVALID, pixi_check_mqtt_broken                                           \
     }
 
 /* In the order in which they run. */
@@ -73,6 +84,46 @@ static const struct pixi_verify_row rows[] = {
      pixi_check_resume_cut},
     {"resume-beyond", "reconnect", "a position that never was is not called recovered", RESUMES, 0,
      pixi_check_resume_beyond},
+    {"mqtt", "mqtt", "the server speaks MQTT", OPEN, QUICK, pixi_check_mqtt},
+    {"mqtt-311", "mqtt", "MQTT 3.1.1 is spoken, too", MQTT_5, 0, pixi_check_mqtt_old},
+    {"mqtt-version", "mqtt", "another version is refused", MQTT, INVALID, pixi_check_mqtt_version},
+    {"mqtt-key-none", "key", "MQTT without a key is refused", MQTT | F(HAS_KEY), 0, pixi_check_mqtt_no_key},
+    {"mqtt-key-wrong", "key", "MQTT with a wrong key is refused", MQTT | F(HAS_KEY), 0,
+     pixi_check_mqtt_wrong_key},
+    {"mqtt-ping", "mqtt", "PINGREQ is answered", MQTT, 0, pixi_check_mqtt_ping},
+    {"mqtt-qos-0", "mqtt", "QoS 0: in order, byte for byte", MQTT, 0, pixi_check_mqtt_qos_0},
+    {"mqtt-qos-1", "mqtt", "QoS 1: the same, and acknowledged", DELIVERS, 0, pixi_check_mqtt_qos_1},
+    {"mqtt-qos-2", "mqtt", "QoS 2: the same, and exactly once", DELIVERS, 0, pixi_check_mqtt_qos_2},
+    {"mqtt-once", "mqtt", "QoS 2 that is sent again comes once", DELIVERS, 0, pixi_check_mqtt_once},
+    {"mqtt-retained", "mqtt", "a retained message is kept and removed", DELIVERS, 0,
+     pixi_check_mqtt_retained},
+    {"mqtt-will", "mqtt", "a will comes after a cut", DELIVERS, 0, pixi_check_mqtt_will},
+    {"mqtt-resume", "mqtt", "a session is resumed", DELIVERS, 0, pixi_check_mqtt_resume},
+    {"mqtt-takeover", "mqtt", "an identifier has one connection", MQTT, 0, pixi_check_mqtt_takeover},
+    {"mqtt-max", "mqtt", "the client's packet size is kept to", DELIVERS | F(MQTT_5), 0, pixi_check_mqtt_max},
+    {"mqtt-window", "mqtt", "the client's Receive Maximum is kept to", DELIVERS | F(MQTT_5), 0,
+     pixi_check_mqtt_window},
+    {"mqtt-split", "mqtt", "packets cut anywhere are understood", MQTT, 0, pixi_check_mqtt_split},
+    {"mqtt-joined", "mqtt", "several packets in one message are, too", MQTT, 0, pixi_check_mqtt_joined},
+    NO_MQTT("mqtt-first", "a packet before CONNECT is refused"),
+    NO_MQTT("mqtt-twice", "a second CONNECT is refused"),
+    NO_MQTT("mqtt-text", "a text message is refused"),
+    NO_MQTT("mqtt-type", "packet type 0 is refused"),
+    NO_MQTT("mqtt-length", "a length of five bytes is refused"),
+    NO_MQTT("mqtt-flags", "wrong flags of SUBSCRIBE are refused"),
+    NO_MQTT("mqtt-qos-3", "QoS 3 is refused"),
+    NO_MQTT("mqtt-wildcard", "a wildcard in a topic is refused"),
+    NO_MQTT("mqtt-utf8", "a topic that is not UTF-8 is refused"),
+    NO_MQTT("mqtt-nul", "a topic with U+0000 is refused"),
+    NO_MQTT("mqtt-short", "a string beyond its packet is refused"),
+    NO_MQTT("mqtt-id-0", "packet identifier 0 is refused"),
+    NO_MQTT("mqtt-no-filter", "SUBSCRIBE without a filter is refused"),
+    NO_MQTT("mqtt-options", "a subscription with QoS 3 is refused"),
+    NO_MQTT("mqtt-pubrel", "wrong flags of PUBREL are refused"),
+    NO_MQTT_5("mqtt-property", "a property twice is refused"),
+    NO_MQTT_5("mqtt-alias-0", "Topic Alias 0 is refused"),
+    NO_MQTT_5("mqtt-no-topic", "no topic and no alias is refused"),
+    {"mqtt-silent", "mqtt", "a client that is silent is given up", MQTT, 0, pixi_check_mqtt_silent},
 };
 
 const struct pixi_verify_row *pixi_verify_table(size_t *count)

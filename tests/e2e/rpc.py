@@ -53,7 +53,7 @@ class Rpc:
             )
 
         self._ids = itertools.count(1)
-        self._answers, self._notes = {}, []
+        self._answers, self._notes, self.batches = {}, [], []  # batches: of notifications, how many in each
         self.ws = _do(connect())
 
     def __enter__(self):
@@ -92,6 +92,9 @@ class Rpc:
         message = json.loads(self.recv())
         if isinstance(message, dict) and "method" in message:
             self._notes.append(message)
+        elif isinstance(message, list) and "method" in message[0]:
+            self.batches.append(len(message))
+            self._notes += message
         else:
             self._answers[message["id"] if isinstance(message, dict) else "batch"] = message
 

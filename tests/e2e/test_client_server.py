@@ -356,6 +356,28 @@ def test_json_output_parses(hub, client):
         assert set(failure) == {"layer", "cause", "fix", "error", "exit"} and all(failure.values())
 
 
+@pytest.mark.parametrize(
+    "args, code, said",
+    [
+        ("send a 1 --json --url ws://127.0.0.1:1/", 5, '"error":"CONNECT"'),
+        ("send a -ju ws://127.0.0.1:1/ 1", 5, '"error":"CONNECT"'),
+        ("send a 1 -uws://127.0.0.1:1/", 5, "127.0.0.1 port 1"),
+        ("send -re 5 a 1 --url=ws://127.0.0.1:1/", 5, "127.0.0.1 port 1"),
+        ("verify --settings /nowhere", 3, "/nowhere: found no file"),
+        ("listen -V", 0, "pixi-ws-client "),
+        ("send a --url", 2, "an argument is missing after --url"),
+        ("send a -ru ws://127.0.0.1:1/ 1", 2, "unknown option"),
+        ("send --expiry --json a 1", 2, "--expiry"),
+        ("send a 1 -- --json", 2, "at most one payload"),
+        ("config init --url http://x", 3, "--url"),
+    ],
+)
+def test_the_programs_options_may_stand_behind_the_command(client, hub, args, code, said):
+    """The command's own come first, and an option's argument is no option."""
+    done = client(hub()).run(*args.split())
+    assert done.returncode == code and said in done.stdout + done.stderr, done
+
+
 def test_listen_into_head(hub, client, command):
     """`listen | head -1`: head has gone when a later message is written, and nothing is wrong with that."""
     pixi = client(hub())

@@ -83,6 +83,8 @@ class Wire:
             return None, 0
         assert self.got[at] == 0x81, self.got[at:]
         size = self.got[at + 1]
+        if size == 127:
+            return (struct.unpack_from("!Q", self.got, at + 2)[0], 10) if len(self.got) >= at + 10 else (None, 0)
         return (struct.unpack_from("!H", self.got, at + 2)[0], 4) if size == 126 else (size, 2)
 
 
@@ -136,6 +138,43 @@ def test_a_published_message_costs_no_allocation_and_one_call_a_peer_and_turn(hu
     assert used["allocations"] == 0 and used["frees"] == 0, used
     assert after["most_sends"] == 1, used
     assert (SUBSCRIBERS + 1) * (COUNT // 100) <= used["sends"] <= used["turns"] * (SUBSCRIBERS + 1), used
+
+
+def offset_of(batch):
+    """Of the last message in it; offsets rise."""
+    at = [note["params"]["offset"] for note in json.loads(batch) if note["method"] == "message"]
+    assert at == sorted(at)
+    return at[-1] if at else 0
+
+
+def go_batched(publisher, readers, first, count, window=100):
+    for start in range(first, first + count, window):
+        publisher.send(publishes(start, window))
+        last = json.loads(publisher.recv(window)[-1])["result"]["offset"]
+        for reader in readers:
+            while offset_of(reader.recv(1)[0]) < last:
+                pass
+
+
+@pytest.mark.parametrize("latest", ["false", "true"])
+def test_a_message_in_batches_costs_no_allocation_and_less_than_a_call(hub, shim, release, tmp_path, latest):
+    """But for a buffer of the loop's that is lent for more than ever before: how large batches get is a matter of time."""
+    counted = {"LD_PRELOAD": str(shim), "COUNT_FILE": str(tmp_path / "counts")}
+    s = hub(program=release, env=counted, history=[{"filter": "#", "max_messages": 500, "max_bytes": 100_000}])
+    counts = Counts(tmp_path / "counts")
+    publisher, readers = Wire(s), [Wire(s) for _ in range(SUBSCRIBERS)]
+    for reader in readers:
+        how = f'"filter":"#","batch_ms":2,"latest":{latest}'
+        reader.send([f'{{"jsonrpc":"2.0","id":1,"method":"subscribe","params":{{{how}}}}}'])
+        reader.recv(2)
+    go_batched(publisher, readers, 3, 6000)
+    before = counts.now()
+    go_batched(publisher, readers, 6003, COUNT)
+    after = counts.now()
+    used = {name: after[name] - before[name] for name in NAMES}
+    print(used)
+    assert used["allocations"] + used["frees"] < COUNT // 100, used
+    assert used["sends"] < SUBSCRIBERS * COUNT / 4, used
 
 
 class Reader:

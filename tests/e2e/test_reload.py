@@ -288,6 +288,7 @@ CHANGED = {
     "mqtt__listen": ["127.0.0.1:0"], "mqtt__tls_listen": ["127.0.0.1:0"],
     "data": "elsewhere", "history": [], "limits__retained_count": 5, "limits__retained_bytes": 5000,
     "limits__session_messages": 5, "limits__session_bytes": 5000, "limits__inflight": 5,
+    "page": "elsewhere",
 }
 
 

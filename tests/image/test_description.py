@@ -20,9 +20,10 @@ def check(run, describe):
     return check
 
 
-def test_the_one_in_the_repository(run, root):
-    done = run(["geom-image", "check", "config/geom_os_image.yaml"], cwd=root)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "config/geom_os_image.yaml: ok\n", "")
+@pytest.mark.parametrize("name", ["geom_os_image", "geom_os_image_python"])
+def test_those_in_the_repository(run, root, name):
+    done = run(["geom-image", "check", f"config/{name}.yaml"], cwd=root)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"config/{name}.yaml: ok\n", "")
 
 
 def test_the_least(check):
@@ -302,7 +303,7 @@ def test_commands_of_geom_image_have_their_sections(run, root):
     page = page[page.index("## geom-image") :]
     told = run(["geom-image", "--help"]).stdout
     commands = re.findall(r"^### (\w+)$", page, re.M)
-    assert commands == ["check", "show"]
+    assert commands == re.findall(r"^  ([a-z]+) +\[", told, re.M)
     for name in commands:
         assert re.search(rf"^  {name} +", told, re.M), told
         said = run(["geom-image", name, "--help"]).stdout

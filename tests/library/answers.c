@@ -102,10 +102,18 @@ static void row_connect_timeout(void)
     say(pixi_client_connect(c, 50, &e));
 }
 
+/* The same from settings as a file has them. */
 static void row_connect_again(void)
 {
-    if (connect_ok())
+    char text[512];
+    int len = snprintf(text, sizeof text, "{\"url\": \"%s\", \"api_key\": \"%s\"}", url, key);
+
+    pixi_client_free(c);
+    c = pixi_client_new_from_text(text, (size_t)len, &e);
+    if (c && connect_ok())
         row_connect();
+    else if (!c)
+        say(e.rc);
 }
 
 static void row_connect_started(void)

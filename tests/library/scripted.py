@@ -80,6 +80,7 @@ class Conn:
     def upgrade(self):
         fields = self.head()
         self.server.authorizations.append(fields.get("authorization"))
+        self.server.protocols.append(fields.get("sec-websocket-protocol"))
         refusal = self.script.get("refuse")
         if refusal:
             self.sock.sendall(refusal)
@@ -241,7 +242,7 @@ class Server:
     def __init__(self, row):
         self.script = SCRIPTS.get(row, {})
         self.key = KEY
-        self.authorizations, self.calls, self.closes, self.seqs = [], [], [], []
+        self.authorizations, self.protocols, self.calls, self.closes, self.seqs = [], [], [], [], []
         self._socks = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"ws://127.0.0.1:{self._listener.getsockname()[1]}/api/v1"

@@ -101,6 +101,19 @@ def test_what_it_sends_is_printed_by_listen(spawn, run, hub, place, client):
 
 
 FIVE_LINES = {
+    "later": """
+fn main() -> Result<(), pixi_ws::Error> {
+    let (client, last) = (pixi_ws::Client::from_settings(None)?, std::sync::mpsc::channel());
+    client.connect(None)?;
+    client.send_then("event/five", r#"{"lines": 5}"#, &Default::default(), |_, sent| sent.unwrap())?;
+    client.request_then("request/five", "1", None, move |_, reply| last.0.send(reply.unwrap().payload().to_vec()).unwrap())?;
+    let reply = loop {
+        client.process(None)?;
+        if let Ok(reply) = last.1.try_recv() { break reply }
+    };
+    Ok(println!("{}", String::from_utf8(reply).unwrap()))
+}
+""",
     "send": """
 fn main() -> Result<(), pixi_ws::Error> {
     let client = pixi_ws::Client::from_settings(None)?;
@@ -127,12 +140,12 @@ def test_five_lines(root, spawn, run, hub, place, tmp_path, rust_env, what):
     path = f"/usr/bin:{os.environ['PATH']}"
     built = run([*args, "-L", f"native={root / 'build/lib'}"], cwd=tmp_path, env={"PATH": path, **rust_env})
     assert built.returncode == 0, built.stderr
-    reply = ["--reply", '{"minutes": 4}'] if what == "ask" else []
+    reply = ["--reply", '{"minutes": 4}'] if what != "send" else []
     listener = spawn(["pixi-ws-client", "-s", file, "listen", "event/#", "request/#", *reply])
     listener.wait_line("listening to")
     done = run([tmp_path / "five"], env={**rust_env, "PIXI_WS_SETTINGS": str(file)})
     assert done.returncode == 0, done.stderr
-    if what == "ask":
+    if what != "send":
         assert done.stdout == '{"minutes": 4}\n'
-    else:
+    if what != "ask":
         listener.wait_line('"payload":{"lines": 5}', stream="out")

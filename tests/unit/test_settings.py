@@ -34,6 +34,9 @@ GOOD = {
         "pin": client(tls={"pin_sha256": ["47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="]}),
         "min version": client(tls={"min_version": "1.3"}),
         "dialect": client(dialect="pixi.v1"),
+        "mqtt": client(dialect="mqtt", client_id="tram 7", mqtt={"version": 4, "qos": 2, "clean_start": True, "session_expiry_s": 0}),
+        "will": client(dialect="mqtt", mqtt={"will_topic": "gone/tram", "will_payload": "", "will_qos": 0, "will_retain": True, "will_delay_s": 4294967295}),
+        "mqtt's topics": client(mqtt={"reply_topic": "a/$b", "username": "u"}),
         "plaintext": client(allow_plaintext=True),
         "no subscriptions": client(subscriptions=[]),
         "filters": client(subscriptions=["#", "+", "a/+/#", "/", "a//b", "$SYS/#", "$share/g/a/#", "$share/g/+"]),
@@ -105,7 +108,16 @@ BAD = {
         "short pin": client(tls={"pin_sha256": ["47DEQpj8"]}),
         "old version": client(tls={"min_version": "1.1"}),
         "key without certificate": client(tls={"key_file": "k.pem"}),
-        "dialect": client(dialect="mqtt"),
+        "dialect": client(dialect="mqtt5"),
+        "client id": client(client_id=""),
+        "long client id": client(client_id="x" * 129),
+        "mqtt version": client(mqtt={"version": 3}),
+        "qos": client(mqtt={"qos": 3}),
+        "qos in a string": client(mqtt={"qos": "1"}),
+        "reply topic": client(mqtt={"reply_topic": "a/#"}),
+        "will topic": client(mqtt={"will_topic": ""}),
+        "will without a topic": client(mqtt={"will_payload": "x"}),
+        "will delay": client(mqtt={"will_topic": "w", "will_delay_s": -1}),
         "plaintext": client(allow_plaintext="yes"),
         "plaintext number": client(allow_plaintext=1),
         "filter": client(subscriptions=["a#"]),
@@ -366,7 +378,7 @@ ALL_WRONG = """{
     "keepalife": {"interval_ms": 1},
     "subscriptions": ["ok", "no#"],
     "allow_plaintext": null,
-    "dialect": "mqtt",
+    "dialect": "mqtt5",
     "limits": [1],
     "reconnect": {"max_ms": 1},
     "api_key_file": "there_is_none"
@@ -382,7 +394,7 @@ websocket_settings.json:4:5: timeouts: found a second time, expected once (first
 websocket_settings.json:5:5: keepalife: found an unknown member; did you mean "keepalive"?
 websocket_settings.json:6:29: subscriptions[1]: found "no#", expected a topic filter such as event/# (MQTT 5 §4.7)
 websocket_settings.json:7:24: allow_plaintext: found null, expected true or false
-websocket_settings.json:8:16: dialect: found "mqtt", expected "pixi.v1"
+websocket_settings.json:8:16: dialect: found "mqtt5", expected "pixi.v1" or "mqtt"
 websocket_settings.json:9:15: limits: found a list, expected an object
 """
 
@@ -393,7 +405,7 @@ def test_all_mistakes_in_one_run(check):
     assert broken.stdout == ""
     assert broken.stderr == ALL_LINES + "websocket_settings.json:12:5: found '\"', expected \",\" or \"}\"\n"
     whole = check(CLIENT, ALL_WRONG.replace('_none"', '_none",'))
-    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, allow_plaintext, subscriptions, tls, proxy, timeouts, keepalive, reconnect, limits\n' + (
+    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, client_id, allow_plaintext, subscriptions, tls, proxy, mqtt, timeouts, keepalive, reconnect, limits\n' + (
         "websocket_settings.json:11:21: api_key_file: found no file at there_is_none, expected a file with the API key "
         "(pixi-ws-client config init writes one)\n"
         "websocket_settings.json:10:29: reconnect.max_ms: found less than reconnect.initial_ms, expected 500 at least\n"

@@ -306,6 +306,7 @@ const char *pixi_http_reason(unsigned status)
     } table[] = {
         {101, "Switching Protocols"},
         {200, "OK"},
+        {304, "Not Modified"},
         {400, "Bad Request"},
         {401, "Unauthorized"},
         {403, "Forbidden"},

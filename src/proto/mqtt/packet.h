@@ -121,6 +121,7 @@ int pixi_mqtt_head_decode(struct pixi_cur *in, enum pixi_role from, unsigned ver
  * CONNACK
  *   PIXI_E_MQTT_RESERVED    acknowledge flag bits 1 .. 7 [MQTT-3.2.2-1]                        reason 0x81
  *   PIXI_E_MQTT_SESSION     Session Present beside a refusal [MQTT-3.2.2-6]                    reason 0x82
+ * In 5.0 a CONNACK of 3.1.1 with return code 1 is read, too: so answers a server that knows only that.
  * PUBLISH
  *   PIXI_E_MQTT_TOPIC       no topic name [MQTT-3.3.2-1], [MQTT-3.3.2-2]                       reason 0x81
  *   PIXI_E_MQTT_NO_TOPIC    5.0: empty, and no Topic Alias (§3.3.2.1)                          reason 0x82

@@ -145,6 +145,8 @@ static int read_connack(struct body *b, struct pixi_mqtt_packet *p)
         return rc;
     if (flags & ~1u)
         return PIXI_E_MQTT_RESERVED;
+    if (pixi_cur_left(&b->in) == 1 && *b->in.p == 1)
+        b->version = PIXI_MQTT_V3; /* a server of 3.1.1 says in its own words that it does not know 5.0 */
     if ((rc = read_connack_reason(b, &p->reason)) != PIXI_OK)
         return rc;
     if (flags && p->reason)

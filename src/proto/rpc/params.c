@@ -13,7 +13,8 @@ static const struct {
     [PIXI_RPC_PUBLISH] = {"publish",
                           HAS(TOPIC) | HAS(PAYLOAD) | HAS(RETAIN) | HAS(EXPIRY) | HAS(HEADERS) | HAS(KEY),
                           HAS(TOPIC) | HAS(PAYLOAD)},
-    [PIXI_RPC_SUBSCRIBE] = {"subscribe", HAS(FILTER) | HAS(SINCE) | HAS(RETAINED), HAS(FILTER)},
+    [PIXI_RPC_SUBSCRIBE] = {"subscribe", HAS(FILTER) | HAS(SINCE) | HAS(RETAINED) | HAS(BATCH) | HAS(LATEST),
+                            HAS(FILTER)},
     [PIXI_RPC_UNSUBSCRIBE] = {"unsubscribe", HAS(FILTER), HAS(FILTER)},
     [PIXI_RPC_REQUEST] = {"request", HAS(TOPIC) | HAS(PAYLOAD) | HAS(HEADERS) | HAS(TIMEOUT),
                           HAS(TOPIC) | HAS(PAYLOAD)},
@@ -104,6 +105,11 @@ static const char *read_retained(struct at *a)
     return take_bool(a, &a->out->retained) ? NULL : "true or false";
 }
 
+static const char *read_latest(struct at *a)
+{
+    return take_bool(a, &a->out->latest) ? NULL : "true or false";
+}
+
 static const char *read_recovered(struct at *a)
 {
     return take_bool(a, &a->out->recovered) ? NULL : "true or false";
@@ -127,6 +133,11 @@ static const char *read_expiry(struct at *a)
 static const char *read_timeout(struct at *a)
 {
     return take_uint(a, 3600000, &a->out->timeout_ms) ? NULL : "whole milliseconds, 0 .. 3600000";
+}
+
+static const char *read_batch(struct at *a)
+{
+    return take_uint(a, PIXI_RPC_BATCH_MS_MAX, &a->out->batch_ms) ? NULL : "whole milliseconds, 0 .. 10000";
 }
 
 static const char *read_limit(struct at *a)
@@ -354,6 +365,8 @@ static const struct {
     {"recovered", HAS(RECOVERED), read_recovered},
     {"more", HAS(MORE), read_more},
     {"messages", HAS(MESSAGES), read_messages},
+    {"batch_ms", HAS(BATCH), read_batch},
+    {"latest", HAS(LATEST), read_latest},
 };
 
 enum { MEMBERS = sizeof members / sizeof members[0] };

@@ -22,7 +22,7 @@ enum pixi_rpc_method {
     PIXI_RPC_METHODS,
 };
 
-enum { PIXI_RPC_SINCE_MAX = 16, PIXI_RPC_DETAIL = 128 };
+enum { PIXI_RPC_SINCE_MAX = 16, PIXI_RPC_DETAIL = 128, PIXI_RPC_BATCH_MS_MAX = 10000 };
 
 struct pixi_rpc_position {
     uint64_t epoch, offset;
@@ -50,6 +50,8 @@ enum {
     PIXI_RPC_HAS_RECOVERED = 1 << 17,
     PIXI_RPC_HAS_MORE = 1 << 18,
     PIXI_RPC_HAS_MESSAGES = 1 << 19,
+    PIXI_RPC_HAS_BATCH = 1 << 20,
+    PIXI_RPC_HAS_LATEST = 1 << 21,
 };
 
 /* Parameters of any method. Slices borrow from the text, in which strings were unescaped in place. */
@@ -61,8 +63,8 @@ struct pixi_rpc_params {
     struct pixi_cur error;    /* an object as written */
     struct pixi_cur messages; /* of a `history` result: an array as written */
     bool is_json;             /* payload came as `payload`, not as `payload_base64` */
-    bool retain, retained, recovered, more;
-    uint64_t expiry_s, timeout_ms, limit, request, time_ms, reconnect_ms;
+    bool retain, retained, recovered, more, latest;
+    uint64_t expiry_s, timeout_ms, limit, request, time_ms, reconnect_ms, batch_ms;
     struct pixi_rpc_position position;
     uint8_t producer[16];
     uint64_t seq, low;

@@ -58,6 +58,8 @@ static const struct {
     {"recovered", "true", PIXI_RPC_HAS_RECOVERED},
     {"more", "true", PIXI_RPC_HAS_MORE},
     {"messages", "[]", PIXI_RPC_HAS_MESSAGES},
+    {"batch_ms", "1", PIXI_RPC_HAS_BATCH},
+    {"latest", "true", PIXI_RPC_HAS_LATEST},
     {"nonsense", "1", 0},
 };
 
@@ -66,7 +68,7 @@ static const struct {
     const char *name, *takes, *needs;
 } methods[PIXI_RPC_METHODS] = {
     [PIXI_RPC_PUBLISH] = {"publish", " topic payload retain expiry_s headers key ", " topic payload "},
-    [PIXI_RPC_SUBSCRIBE] = {"subscribe", " filter since retained ", " filter "},
+    [PIXI_RPC_SUBSCRIBE] = {"subscribe", " filter since retained batch_ms latest ", " filter "},
     [PIXI_RPC_UNSUBSCRIBE] = {"unsubscribe", " filter ", " filter "},
     [PIXI_RPC_REQUEST] = {"request", " topic payload headers timeout_ms ", " topic payload "},
     [PIXI_RPC_REPLY] = {"reply", " request payload error headers ", " request payload "},
@@ -282,6 +284,12 @@ static void values_of_each_type(void **state)
         {"\"retained\":false", true},
         {"\"retained\":1", false},
         {"\"recovered\":1", false},
+        {"\"batch_ms\":0", true},
+        {"\"batch_ms\":10000", true},
+        {"\"batch_ms\":10001", false},
+        {"\"batch_ms\":1.5", false},
+        {"\"latest\":false", true},
+        {"\"latest\":1", false},
         {"\"more\":{}", false},
         {"\"expiry_s\":0", true},
         {"\"expiry_s\":4294967295", true},

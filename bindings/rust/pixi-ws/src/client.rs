@@ -1,9 +1,11 @@
 //! The link.
 
 use crate::error::{close_of, error_of, text};
+use crate::later::Waiting;
 use crate::{Close, Error, Message};
 use pixi_ws_sys as sys;
 use std::any::Any;
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::mem::{ManuallyDrop, MaybeUninit};
@@ -23,19 +25,20 @@ type OnClose = dyn FnMut(&Client, Result<(), Error>) + Send;
 type OnUnsubscribed = dyn FnMut(&Client, &str, Error) + Send;
 
 /// What a client owns beside the library's object. Its address is what callbacks are given.
-struct Inner {
+pub(crate) struct Inner {
     raw: *mut sys::pixi_client,
     on_connect: Slot<OnConnect>,
     on_message: Slot<OnMessage>,
     on_close: Slot<OnClose>,
     on_unsubscribed: Slot<OnUnsubscribed>,
     panic: Mutex<Option<Box<dyn Any + Send>>>,
+    pub(crate) waiting: Mutex<HashSet<usize>>, // addresses of Waiting
 }
 
 /// A link to a Pixi server that outlives its connections. Dropping it drops the connection;
 /// [`close`](Client::close) first ends it well.
 pub struct Client {
-    inner: NonNull<Inner>,
+    pub(crate) inner: NonNull<Inner>,
 }
 
 // SAFETY: every call of the library may come from any thread, except free, which has the client for itself; the rest of Inner
@@ -87,16 +90,16 @@ pub struct Messages<'a> {
     has_ended: bool,
 }
 
-fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(crate) fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn c_text(what: &str, value: &str) -> Result<CString, Error> {
+pub(crate) fn c_text(what: &str, value: &str) -> Result<CString, Error> {
     CString::new(value).map_err(|_| Error::nul(what))
 }
 
 /// Milliseconds, rounded up so that a short wait is not none.
-fn ms(timeout: Option<Duration>) -> c_int {
+pub(crate) fn ms(timeout: Option<Duration>) -> c_int {
     match timeout {
         None => -1,
         Some(Duration::MAX) => -1,
@@ -111,7 +114,7 @@ fn ask(call: impl FnOnce(*mut sys::pixi_error) -> c_int) -> (c_int, MaybeUninit<
     (rc, e)
 }
 
-fn done(call: impl FnOnce(*mut sys::pixi_error) -> c_int) -> Result<(), Error> {
+pub(crate) fn done(call: impl FnOnce(*mut sys::pixi_error) -> c_int) -> Result<(), Error> {
     let (rc, e) = ask(call);
     // SAFETY: all zero is valid, and the library has filled it.
     if rc == sys::PIXI_RC_OK {
@@ -145,6 +148,7 @@ fn made(call: impl FnOnce(*mut sys::pixi_error) -> *mut sys::pixi_client) -> Res
         on_close: Mutex::default(),
         on_unsubscribed: Mutex::default(),
         panic: Mutex::default(),
+        waiting: Mutex::default(),
     });
     Ok(Client { inner: NonNull::from(Box::leak(inner)) })
 }
@@ -201,12 +205,12 @@ impl Client {
         unsafe { text(sys::pixi_client_name(self.raw())) }
     }
 
-    fn inner(&self) -> &Inner {
+    pub(crate) fn inner(&self) -> &Inner {
         // SAFETY: valid until dropped, and only ever shared.
         unsafe { self.inner.as_ref() }
     }
 
-    fn raw(&self) -> *mut sys::pixi_client {
+    pub(crate) fn raw(&self) -> *mut sys::pixi_client {
         self.inner().raw
     }
 }
@@ -216,6 +220,10 @@ impl Drop for Client {
         // SAFETY: nobody else has it: free first, since no callback comes after that.
         unsafe {
             sys::pixi_client_free(self.raw());
+            let unanswered: Vec<usize> = lock(&self.inner().waiting).iter().copied().collect();
+            for waiting in unanswered {
+                drop(Waiting::take(self.inner(), waiting as *mut Waiting));
+            }
             drop(Box::from_raw(self.inner.as_ptr()));
         }
     }
@@ -283,7 +291,18 @@ impl Client {
 
     /// The same, as the options say.
     pub fn send_with(&self, topic: &str, payload: impl AsRef<[u8]>, o: &SendOptions<'_>) -> Result<(), Error> {
-        let (topic, payload) = (c_text("the topic", topic)?, payload.as_ref());
+        self.send_raw(topic, payload.as_ref(), o, None, null_mut())
+    }
+
+    pub(crate) fn send_raw(
+        &self,
+        topic: &str,
+        payload: &[u8],
+        o: &SendOptions<'_>,
+        on_sent: Option<sys::pixi_on_sent>,
+        ctx: *mut c_void,
+    ) -> Result<(), Error> {
+        let topic = c_text("the topic", topic)?;
         let texts: Vec<(CString, CString)> = o
             .headers
             .iter()
@@ -306,8 +325,8 @@ impl Client {
             expiry_s: o.expiry_s,
             header_count: headers.len(),
             headers: headers.as_ptr(),
-            on_sent: None,
-            ctx: null_mut(),
+            on_sent,
+            ctx,
         };
         // SAFETY: everything is borrowed for the call.
         done(|e| unsafe {
@@ -512,19 +531,23 @@ impl AsRawFd for Client {
     }
 }
 
-/// Run a callback of the client at ctx; a panic must not reach C, so it is kept for process.
+/// Run a callback; a panic must not reach C, so it is kept for process.
+pub(crate) fn guarded(client: &Client, call: impl FnOnce()) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(call)) {
+        lock(&client.inner().panic).get_or_insert(panic);
+    }
+}
+
+/// Run a callback of the client at ctx.
 ///
 /// SAFETY: ctx is the Inner that set_callbacks gave.
 unsafe fn with<F: ?Sized>(ctx: *mut c_void, slot: fn(&Inner) -> &Slot<F>, call: impl FnOnce(&mut F, &Client)) {
     let client = ManuallyDrop::new(Client { inner: NonNull::new_unchecked(ctx.cast()) });
-    let run = AssertUnwindSafe(|| {
+    guarded(&client, || {
         if let Some(f) = lock(slot(client.inner())).as_mut() {
             call(f, &client);
         }
     });
-    if let Err(panic) = catch_unwind(run) {
-        lock(&client.inner().panic).get_or_insert(panic);
-    }
 }
 
 unsafe extern "C" fn connect_came(

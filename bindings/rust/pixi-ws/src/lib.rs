@@ -35,6 +35,7 @@
 
 mod client;
 mod error;
+mod later;
 mod message;
 
 pub use client::{Client, Messages, SendOptions, State};

@@ -1,6 +1,6 @@
-/* member.h -- one member of a JSON object, found by reading it through. For the short texts of a verification. */
-#ifndef PIXI_VERIFY_MEMBER_H
-#define PIXI_VERIFY_MEMBER_H
+/* member.h -- one member of a JSON object, found by reading it through. For short texts, and few members. */
+#ifndef PIXI_BASE_MEMBER_H
+#define PIXI_BASE_MEMBER_H
 
 #include "base/json.h"
 

@@ -1,4 +1,4 @@
-#include "verify/member.h"
+#include "base/member.h"
 
 bool pixi_member_get(struct pixi_cur object, const char *name, enum pixi_json_type *type,
                      struct pixi_cur *raw)

@@ -1,4 +1,4 @@
-#include "verify/member.h"
+#include "base/member.h"
 #include "invariants.h"
 
 static void members(void **state)
@@ -47,5 +47,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(members), cmocka_unit_test(no_objects)};
 
-    return cmocka_run_group_tests_name("verify/member", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("base/member", tests, NULL, NULL);
 }

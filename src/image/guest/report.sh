@@ -1,0 +1,91 @@
+#!/bin/sh
+# report -- the machine proves its own link, when its description (run_at_boot: verify) or its host asks for it. One line
+# to the console; JSON, an object a line, to the virtio-serial port "report", or else to the second serial port.
+#
+# The host asks by fw_cfg opt/pixi/verify, whose text is a topic: then more is proven, and the
+# machine goes off when the line "poweroff" comes back.
+set -u
+# shellcheck source=/dev/null
+. /etc/pixi/guest.conf
+
+find_port() {
+    for port in /sys/class/virtio-ports/*; do
+        [ -e "$port/name" ] && [ "$(cat "$port/name")" = report ] && echo "/dev/${port##*/}" && return
+    done
+    if [ "$(cat /sys/class/tty/ttyS1/type 2>/dev/null || echo 0)" != 0 ]; then # a port that is there has a type
+        stty -F /dev/ttyS1 raw -echo
+        echo /dev/ttyS1
+    fi
+}
+
+uptime() { cut -d ' ' -f 1 /proc/uptime; }
+tell() { echo "{\"report\":\"$1\",\"uptime_s\":$(uptime)$2}" >&3; }
+client() { pixi-ws-client.sh "$@" 2>>/run/log/report.log; }
+
+report_verify() {
+    result=$(client --json verify)
+    code=$?
+    tell verify ",\"exit\":$code,\"verify\":${result:-null}"
+    count=$(echo "$result" | sed -n 's/.*"passed":\([0-9]*\).*"failed":\([0-9]*\).*/\1 ok, \2 failed/p')
+    [ $code = 0 ] && word=ok || word=FAILED
+    echo "verify: $word (exit code $code; $count)" >/dev/console
+}
+
+# Messages of the topic, and how the subscription fares, out of what the service `listen` prints.
+relay() { # TOPIC
+    line='' is_there=''
+    while :; do
+        if ! IFS= read -r part; then
+            line=$line$part # up to now
+            usleep 20000
+            continue
+        fi
+        line=$line$part
+        case $line in
+            "{\"topic\":\"$1\""*) tell received ",\"message\":$line" ;;
+            'pixi-ws-client: listening to '*' again: '*) tell again '' ;;
+            'pixi-ws-client: listening to '*) [ -n "$is_there" ] || tell link '' && is_there=1 ;;
+        esac
+        line=''
+    done
+}
+
+listener() { cat /run/services/listen 2>/dev/null || echo 0; }
+
+prove() { # TOPIC
+    echo "$port" >/run/boot/port
+    touch /run/log/listen
+    relay "$1" </run/log/listen &
+    relay=$!
+    tell key ",\"exit\":$(cat /run/boot/key)"
+    tell settings ",\"sha256\":\"$(sha256sum "$PIXI_SETTINGS" | cut -d ' ' -f 1)\""
+    version=$(client --version)
+    tell launcher ",\"exit\":$?,\"version\":\"$version\""
+    report_verify
+    client send "$1" '{"from":"inside"}' >/dev/null
+    tell sent ",\"exit\":$?"
+    tell service ",\"pid\":$(listener)"
+    while IFS= read -r line <&3; do
+        case $line in
+            service) tell service ",\"pid\":$(listener)" ;;
+            poweroff) break ;;
+        esac
+    done
+    kill $relay
+    wait $relay
+    exec 3>&- # stop opens it once more, and it is for one at a time
+    poweroff
+}
+
+exec 3<>/dev/null
+port=$(find_port)
+[ -z "$port" ] || exec 3<>"$port"
+topic=/sys/firmware/qemu_fw_cfg/by_name/opt/pixi/verify/raw
+if [ -e /run/boot/network ]; then
+    echo "{\"report\":\"network\",\"uptime_s\":$(cat /run/boot/network),\"address\":\"$(cat /run/boot/address)\"}" >&3
+fi
+if [ -e $topic ]; then
+    prove "$(cat $topic)"
+elif [ "$PIXI_VERIFY" = yes ]; then
+    report_verify
+fi
