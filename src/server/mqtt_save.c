@@ -240,7 +240,7 @@ void pixi_mqtt_send_saved(struct pixi_mqtt_session *o, const struct pixi_mqtt_pa
         return;
     }
     o->server->counters.mqtt_out[p->type]++;
-    pixi_mqtt_packet_encode(&o->held, o->conn->mqtt->version, p);
+    pixi_buf_put_cur(&o->held, pixi_buf_cur(pixi_mqtt_encode(o->conn, p)));
     pixi_mqtt_save(o);
 }
 
