@@ -242,6 +242,8 @@ bool pixi_mqtt_is_saved(const struct pixi_mqtt_session *o);
 /* This packet waits until the session, as it is at the end of this turn, is on disk; where nothing is saved it is sent
  * now. */
 void pixi_mqtt_send_saved(struct pixi_mqtt_session *o, const struct pixi_mqtt_packet *p);
+/* This packet waits for what is being put already: a will, of a session that is not saved itself. */
+void pixi_mqtt_send_put(struct pixi_mqtt_session *o, const struct pixi_mqtt_packet *p);
 /* The state has changed: it is put at the end of the turn, or soon where nobody waits for it. */
 void pixi_mqtt_save(struct pixi_mqtt_session *o);
 void pixi_mqtt_save_soon(struct pixi_mqtt_session *o);

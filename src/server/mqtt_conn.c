@@ -304,13 +304,17 @@ static void welcome(struct pixi_conn *c, const struct pixi_mqtt_packet *in, cons
     struct pixi_mqtt_session *o = c->mqtt->session;
     struct pixi_mqtt_packet p = {.type = PIXI_MQTT_CONNACK, .is_session_present = is_present};
     struct pixi_buf b = pixi_buf_init(1024);
+    bool is_kept = pixi_mqtt_is_saved(o), is_putting = !is_kept && o->puts;
 
     if (c->mqtt->version == PIXI_MQTT_V5)
         put_granted(c, in, w, &b);
     p.props.block = pixi_buf_cur(&b);
-    pixi_mqtt_send_saved(o, &p);
+    if (is_putting)
+        pixi_mqtt_send_put(o, &p);
+    else
+        pixi_mqtt_send_saved(o, &p);
     pixi_buf_clear(&b);
-    if (pixi_mqtt_is_saved(o))
+    if (is_kept || is_putting)
         return; /* connected when it is said */
     c->mqtt->is_connected = true;
     pixi_loop_defer(c->server->loop, &c->pump);
