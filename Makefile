@@ -22,8 +22,9 @@
 #   make valgrind   the unit tests under valgrind
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
 #   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change
+#   make soak-mqtt  ten minutes (SOAK_S=600) of kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
 #   make test-system the systemd unit in a booted Debian 12
-#   make bench      topic index and store, measured beside what they are compared to
+#   make bench      topic index, store and fan-out in MQTT, measured beside what they are compared to
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -241,6 +242,11 @@ SOAK_SEED ?=
 soak: all
 	@$(MAKE) --no-print-directory -j$(JOBS) san
 	@tests/soak/run.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
+
+# The server, killed again and again under QoS 1 and 2.
+.PHONY: soak-mqtt
+soak-mqtt: all
+	@tests/soak/mqtt.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
 
 HOSTILE_S ?= 60
 hostile: all

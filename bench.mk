@@ -1,7 +1,7 @@
 # Benchmarks. Only ratios within one run say something: `make bench` measures each thing beside what it is compared to.
 # Included by Makefile.
 
-BENCHES := topics store
+BENCHES := topics store fanout
 $(B)/bench/%: bench/%.c bench/bench.h $(B)/rel/libpixi-core.a
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
@@ -13,3 +13,7 @@ bench: deps-build
 	@$(B)/bench/topics | tee $(B)/bench/topics.txt
 	@echo
 	@$(B)/bench/store $(B)/bench/data | tee $(B)/bench/store.txt
+	@echo
+	@tools/install-deps bench
+	@$(MAKE) --no-print-directory $(B)/bin/pixi-ws-server
+	@bench/fanout.py | tee $(B)/bench/fanout.txt

@@ -4,6 +4,7 @@ root      the project's folder                    bin_dir   where pixi-ws-client
 run       run(args, input=, timeout=)             spawn     spawn(args) -> Proc, stopped at the end
 server    server(*args) -> Server with .url       env       a clean environment to start programs in
 hub       hub(**settings) -> Server with .key     settings  settings(name, **members) -> a file of them
+broker    the same with .mqtt_port
 echo      echo(**settings) -> Server that echoes  free_port free_port() -> a TCP port of 127.0.0.1
 
 Programs named pixi-ws-* and geom-image come from bin_dir. A sanitizer report in any program's stderr fails the test.
@@ -329,3 +330,15 @@ def hub(spawn, settings, run, tmp_path):
         return out
 
     return hub
+
+
+@pytest.fixture
+def broker(hub):
+    """broker(**settings) -> Server that speaks MQTT over TCP, too."""
+
+    def broker(*args, **members):
+        s = hub("--mqtt", "127.0.0.1:0", *args, **members)
+        s.mqtt_port = int(s.proc.wait_line(r"^listening on 127\.0\.0\.1:(\d+) for MQTT$", stream="out")[1])
+        return s
+
+    return broker

@@ -9,6 +9,7 @@ enum {
     RUN_CONFIG,
     RUN_LISTEN,
     RUN_TLS_LISTEN,
+    RUN_MQTT,
     RUN_KEYS,
     RUN_PAGE,
     RUN_DATA,

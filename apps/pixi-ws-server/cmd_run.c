@@ -52,6 +52,7 @@ static int take_option(const struct reading *r, int option, const char *value)
     case RUN_CONFIG: r->run->config = value; return 0;
     case RUN_LISTEN: override(r, "listen", value, "--listen"); return 0;
     case RUN_TLS_LISTEN: override(r, "tls.listen", value, "--tls-listen"); return 0;
+    case RUN_MQTT: override(r, "mqtt.listen", value, "--mqtt"); return 0;
     case RUN_KEYS: override(r, "keys_file", value, "--keys"); return 0;
     case RUN_PAGE: override(r, "page", value, "--page"); return 0;
     case RUN_DATA: override(r, "data", value, "--data"); return 0;

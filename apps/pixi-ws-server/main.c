@@ -9,6 +9,8 @@ static const struct cli_option run_options[] = {
                     NULL},
     [RUN_TLS_LISTEN] = {"tls-listen", 0, "ADDR:PORT",
                         "the same with TLS, by \"tls\" in the settings; may be repeated", NULL},
+    [RUN_MQTT] = {"mqtt", 0, "ADDR:PORT", "where to listen for MQTT without a WebSocket; may be repeated",
+                  NULL},
     [RUN_KEYS] = {"keys", 0, "FILE", "the API keys that may come in", NULL},
     [RUN_PAGE] = {"page", 0, "DIR", "serve the page of this folder, instead of the one built in", NULL},
     [RUN_DATA] = {"data", 0, "DIR", "keep messages in this folder; else in memory, for as long as it runs",
@@ -87,7 +89,7 @@ static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {0}};
 const struct cli_program cli_program = {
     {"pixi-ws-server",
      "[--config FILE] [--keys FILE] [--data DIR] [--listen ADDR:PORT]...\n"
-     "[--tls-listen ADDR:PORT]... [--insecure] [--echo]\n"
+     "[--tls-listen ADDR:PORT]... [--mqtt ADDR:PORT]... [--insecure] [--echo]\n"
      "[--page DIR] [--log LEVEL]",
      "the Pixi hub: topics, requests and history over WebSocket", run_options,
      "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to come\n"

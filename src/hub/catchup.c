@@ -150,6 +150,8 @@ static int on_message(void *ctx, const struct pixi_msg *msg)
         peer->pumping = PIXI_HUB_BLOCKED;
         return rc;
     }
+    if (e->phase != PIXI_HUB_SNAPSHOTS) /* at once: its position may be asked for before the read ends */
+        pixi_hub_owed(e)->next = msg->pos.offset + 1;
     spend(&peer->left_count, 1);
     spend(&peer->left_bytes, pixi_msg_size(msg));
     return PIXI_OK;
@@ -207,6 +209,9 @@ static void step(struct pixi_hub *hub, struct pixi_hub_entry *e, uint64_t wall_m
         .now_ms = wall_ms,
         .max_count = peer->left_count,
         .max_bytes = peer->left_bytes,
+        .flags = e->pub.qos      ? PIXI_STORE_FOR_SESSIONS
+                 : e->skips_gaps ? PIXI_STORE_SKIP_GAPS
+                                 : 0,
         .ctx = peer,
         .on_message = on_message,
         .on_end = on_end,

@@ -22,7 +22,7 @@ int pixi_hub_hand(struct pixi_hub *hub, struct pixi_hub_entry *e, const struct p
 
 static void offer(struct pixi_hub *hub, struct pixi_hub_entry *e, const struct pixi_msg *msg)
 {
-    bool is_stored = msg->pos.offset != 0;
+    bool is_stored = msg->pos.offset != 0 && (!e->pub.qos || pixi_msg_qos(msg));
 
     if (is_stored && e->phase != PIXI_HUB_LIVE) {
         pixi_hub_range_add(&e->owed, msg->pos.offset);
@@ -148,6 +148,75 @@ int pixi_hub_may_publish(const struct pixi_hub_peer *peer, struct pixi_cur topic
     return pixi_permit_publish(peer->permit, topic) ? PIXI_OK : PIXI_E_FORBIDDEN;
 }
 
+static bool keeps(void *ctx, struct pixi_trie_node *node)
+{
+    bool *is_found = ctx;
+
+    *is_found = node->keeping != 0;
+    return !*is_found;
+}
+
+/* Does a subscription with QoS 1 or 2 match? */
+static bool is_kept(const struct pixi_hub *hub, struct pixi_cur topic)
+{
+    bool is_found = false;
+
+    pixi_trie_match(&hub->trie, topic, 0, keeps, &is_found);
+    return is_found;
+}
+
+struct wanted {
+    uint64_t offset;
+    bool is_found;
+};
+
+static bool wants(const struct pixi_hub_entry *e, uint64_t offset)
+{
+    const struct pixi_hub_range *r = e->group ? &e->group->owed : &e->owed;
+    const struct pixi_hub_gateway *gateway = e->peer->gateway;
+
+    if (!e->pub.qos)
+        return false;
+    return (r->next <= offset && offset <= r->last) ||
+           (gateway->call->holds && gateway->call->holds(gateway->ctx, e->peer, offset));
+}
+
+static bool list_wants(const struct pixi_list *list, uint64_t offset)
+{
+    for (const struct pixi_list *l = list->next; l != list; l = l->next)
+        if (wants(PIXI_LIST_ITEM(l, const struct pixi_hub_entry, in_node), offset))
+            return true;
+    return false;
+}
+
+static bool node_wants(void *ctx, struct pixi_trie_node *node)
+{
+    struct wanted *w = ctx;
+
+    if (!node->keeping)
+        return true;
+    w->is_found = list_wants(&node->subs, w->offset);
+    for (struct pixi_list *l = node->groups.next; !w->is_found && l != &node->groups; l = l->next)
+        w->is_found = list_wants(&PIXI_LIST_ITEM(l, struct pixi_hub_group, in_node)->members, w->offset);
+    return !w->is_found;
+}
+
+bool pixi_hub_is_wanted(void *ctx, const struct pixi_msg *msg)
+{
+    const struct pixi_hub *hub = ctx;
+    struct wanted w = {.offset = msg->pos.offset};
+
+    if (hub->keeping)
+        pixi_trie_match(&hub->trie, msg->topic, 0, node_wants, &w);
+    return w.is_found;
+}
+
+void pixi_hub_announce(struct pixi_hub *hub, const struct pixi_msg *msg)
+{
+    assert(!hub->calling && !msg->pos.offset);
+    pixi_trie_match(&hub->trie, msg->topic, 0, offer_node, &(struct fanout){hub, msg});
+}
+
 int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const struct pixi_msg *msg,
                      void *token, struct pixi_now now)
 {
@@ -155,6 +224,8 @@ int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const str
     struct pixi_hub_published *p;
     struct pixi_msg m = *msg;
     int rc = pixi_hub_may_publish(peer, msg->topic);
+
+    unsigned flags = token ? PIXI_STORE_WANTS_POSITION : 0;
 
     assert(!hub->calling && peer->hub == hub);
     if (rc)
@@ -167,6 +238,8 @@ int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const str
     m.time_ms = now.wall_ms;
     m.pos = (struct pixi_position){0};
     m.key_owner = peer->permit->name;
-    store->call->append(store, &m, token ? PIXI_STORE_WANTS_POSITION : 0, p);
+    if (hub->keeping && pixi_msg_qos(msg) && is_kept(hub, msg->topic))
+        flags |= PIXI_STORE_WANTED;
+    store->call->append(store, &m, flags, p);
     return PIXI_OK;
 }

@@ -24,6 +24,7 @@ void pixi_hub_init(struct pixi_hub *hub, struct pixi_store *store, const struct 
     pixi_list_init(&hub->free_publishes);
     pixi_list_init(&hub->free_requests);
     store->on_committed = pixi_hub_on_committed;
+    store->is_wanted = pixi_hub_is_wanted;
     store->ctx = hub;
 }
 
@@ -142,6 +143,8 @@ static void free_entry(struct pixi_hub *hub, struct pixi_hub_entry *e)
     pixi_list_remove(&e->in_peer);
     pixi_list_remove(&e->in_behind);
     e->peer->sub_count--;
+    e->node->keeping -= e->pub.qos > 0;
+    hub->keeping -= e->pub.qos > 0;
     leave_node(hub, e->node, e->group);
     hub->calling++;
     if (gateway->call->release)
@@ -156,10 +159,12 @@ static void link_entry(struct pixi_hub *hub, struct pixi_hub_entry *e)
     pixi_list_add_last(&e->peer->subs, &e->in_peer);
     pixi_table_add(&hub->subs, &e->by_peer, entry_hash(e->peer, e->node));
     e->peer->sub_count++;
+    e->node->keeping += e->pub.qos > 0;
+    hub->keeping += e->pub.qos > 0;
 }
 
 static struct pixi_hub_entry *make_entry(struct pixi_hub *hub, struct pixi_hub_peer *peer,
-                                         struct pixi_cur filter)
+                                         struct pixi_cur filter, const struct pixi_hub_subscribe *how)
 {
     size_t len = pixi_cur_left(&filter);
     struct pixi_hub_entry *e = calloc(1, sizeof *e + len);
@@ -177,6 +182,10 @@ static struct pixi_hub_entry *make_entry(struct pixi_hub *hub, struct pixi_hub_p
     }
     memcpy(e->filter, filter.p, len);
     e->pub.filter = pixi_cur_init(e->filter, len);
+    e->pub.user = how->user;
+    e->pub.qos = how->qos;
+    e->skips_gaps = how->flags & PIXI_HUB_SKIPS_GAPS;
+    e->owed = e->snapshot = pixi_hub_range_empty();
     e->peer = peer;
     link_entry(hub, e);
     return e;
@@ -199,26 +208,38 @@ static bool recovers(const struct pixi_hub *hub, struct pixi_cur filter, const s
            store->call->kept(store, filter, *since + 1) == PIXI_STORE_WHOLE;
 }
 
+static void take_owed(struct pixi_hub_entry *e, const struct pixi_hub_subscribe *how, uint64_t head)
+{
+    struct pixi_hub_range *r = pixi_hub_owed(e);
+    uint64_t first = how->owed_after + 1;
+
+    if (!(how->flags & PIXI_HUB_IS_OWED) || first > head)
+        return;
+    if (pixi_hub_range_is_empty(r) || r->next > first)
+        r->next = first; /* of a group: what any of its members was owed */
+    r->last = head;
+}
+
 static struct pixi_hub_subscribed start(struct pixi_hub *hub, struct pixi_hub_entry *e,
-                                        const struct pixi_hub_subscribe *how)
+                                        const struct pixi_hub_subscribe *how, bool is_new)
 {
     struct pixi_position head = hub->store->call->head(hub->store);
     uint64_t since = 0;
+    bool has_snapshot = how->flags & PIXI_HUB_SNAPSHOT || (how->flags & PIXI_HUB_SNAPSHOT_IF_NEW && is_new);
 
-    e->pub.user = how->user;
     e->phase = PIXI_HUB_CATCHES_UP;
-    e->owed = e->snapshot = pixi_hub_range_empty();
+    take_owed(e, how, head.offset);
     pixi_list_add_last(&e->peer->behind, &e->in_behind);
     if (recovers(hub, e->pub.filter, how, head, &since)) {
         e->is_recovered = true;
         e->owed = (struct pixi_hub_range){since + 1, head.offset};
-        return (struct pixi_hub_subscribed){{head.epoch, since}, true};
+        return (struct pixi_hub_subscribed){{head.epoch, since}, is_new, true};
     }
-    if (how->flags & PIXI_HUB_SNAPSHOT && !e->group) {
+    if (has_snapshot && !e->group) {
         e->phase = PIXI_HUB_SNAPSHOTS;
         e->snapshot = (struct pixi_hub_range){1, head.offset};
     }
-    return (struct pixi_hub_subscribed){head, false};
+    return (struct pixi_hub_subscribed){head, is_new, false};
 }
 
 static size_t level_count(struct pixi_cur filter)
@@ -256,12 +277,14 @@ int pixi_hub_subscribe(struct pixi_hub *hub, struct pixi_hub_peer *peer, struct 
     old = find_entry(hub, peer, filter);
     if (!old && peer->sub_count >= hub->limits.subs_per_peer)
         return PIXI_E_LIMIT;
-    e = make_entry(hub, peer, filter);
+    e = make_entry(hub, peer, filter, how);
     if (!e)
         return PIXI_E_NOMEM;
+    if (old && how->flags & PIXI_HUB_CARRIES)
+        e->owed = old->owed;
     if (old)
         free_entry(hub, old);
-    *out = start(hub, e, how);
+    *out = start(hub, e, how, !old);
     return PIXI_OK;
 }
 
@@ -297,6 +320,43 @@ void pixi_hub_set_permit(struct pixi_hub *hub, struct pixi_hub_peer *peer, const
         free_entry(hub, e);
     }
     pixi_hub_check_histories(hub, peer);
+}
+
+struct pixi_hub_sub *pixi_hub_next_sub(const struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub)
+{
+    const struct pixi_list *l = sub ? pixi_hub_entry_of_const(sub)->in_peer.next : peer->subs.next;
+
+    return l == &peer->subs ? NULL : &PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_peer)->pub;
+}
+
+uint64_t pixi_hub_position(const struct pixi_hub *hub, const struct pixi_hub_sub *sub)
+{
+    const struct pixi_hub_entry *e = pixi_hub_entry_of_const(sub);
+    const struct pixi_hub_range *r = e->group ? &e->group->owed : &e->owed;
+
+    return pixi_hub_range_is_empty(r) ? hub->store->call->head(hub->store).offset : r->next - 1;
+}
+
+bool pixi_hub_is_whole(const struct pixi_hub *hub, const struct pixi_hub_peer *peer)
+{
+    uint64_t from = hub->store->call->wanted_from(hub->store);
+    const struct pixi_hub_range *r;
+    const struct pixi_hub_entry *e;
+
+    for (const struct pixi_list *l = peer->subs.next; l != &peer->subs; l = l->next) {
+        e = PIXI_LIST_ITEM(l, const struct pixi_hub_entry, in_peer);
+        r = e->group ? &e->group->owed : &e->owed;
+        if (e->pub.qos && !pixi_hub_range_is_empty(r) && r->next < from)
+            return false;
+    }
+    return peer->pumping != PIXI_HUB_LOST;
+}
+
+void pixi_hub_hang_up(struct pixi_hub *hub, struct pixi_hub_peer *peer)
+{
+    assert(!hub->calling && peer->hub == hub);
+    pixi_hub_forget_requests(hub, peer);
+    pixi_hub_forget_histories(hub, peer);
 }
 
 void pixi_hub_leave(struct pixi_hub *hub, struct pixi_hub_peer *peer)

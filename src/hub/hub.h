@@ -7,6 +7,9 @@
  * After pixi_hub_subscribe the gateway writes the result and calls pixi_hub_pump; afterwards whenever the link has
  * drained, whenever pump said PIXI_MORE (in the next turn of the loop, so that others get theirs), and after `wake`.
  *
+ * A peer may outlive its link, as an MQTT session does: while nothing can be sent its gateway refuses what is kept for
+ * it, calls pixi_hub_hang_up once and never pump; what it is owed is remembered as positions, never as messages.
+ *
  * No function of the hub may be called from a callback (assert): a gateway that wants a peer to go marks it, and
  * the loop calls pixi_hub_leave. One thread. Nothing allocates per message once the pools are warm. */
 #ifndef PIXI_HUB_HUB_H
@@ -27,6 +30,8 @@ struct pixi_hub_peer;
 struct pixi_hub_sub {
     struct pixi_cur filter; /* as subscribed, `$share/G/` included; the hub's own copy */
     void *user;             /* the gateway's, from pixi_hub_subscribe */
+    unsigned
+        qos; /* above 0: messages published with QoS 1 or 2 are kept until it has taken them, others never */
 };
 
 /* Bits of encode's flags. */
@@ -35,8 +40,9 @@ enum { PIXI_HUB_RETAINED = 1 << 0 }; /* from the snapshot: it moves no position 
 /* What a gateway must be able to do. Each gets the gateway's ctx first. Every pointer is borrowed until the callback
  * returns. */
 struct pixi_hub_calls {
-    /* Encode msg for subscribers of this filter into the gateway's scratch, for the deliver calls that follow.
-     * Once per message, filter and gateway, however many subscribe. Failing is deliver's to report. */
+    /* Encode msg for subscribers of this filter into the gateway's scratch, for the deliver calls that follow: msg
+     * stays where it is until they are over. Once per message, filter and gateway, however many subscribe. Failing is
+     * deliver's to report. */
     void (*encode)(void *ctx, const struct pixi_msg *msg, struct pixi_cur filter, unsigned flags);
 
     /* Send what was encoded last. PIXI_OK: taken.
@@ -63,6 +69,7 @@ struct pixi_hub_calls {
     void (*wake)(void *ctx, struct pixi_hub_peer *peer);
 
     /* Hand a request to this responder; it answers with pixi_hub_reply(request). PIXI_OK: sent.
+     * PIXI_MORE: sent, and who asked gets the answer by another way: the request is over for the hub.
      * Anything else: no room, another responder is tried. */
     int (*request)(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub,
                    const struct pixi_msg *msg, uint64_t request);
@@ -73,6 +80,9 @@ struct pixi_hub_calls {
 
     /* The end of a publish that had a token: PIXI_OK and its position, or why it was not stored (store.h, append). */
     void (*published)(void *ctx, struct pixi_hub_peer *peer, void *token, int err, struct pixi_position pos);
+
+    /* Was the message at this offset taken, and may it have to be read again? May be NULL: never. */
+    bool (*holds)(void *ctx, const struct pixi_hub_peer *peer, uint64_t offset);
 };
 
 struct pixi_hub_gateway {
@@ -114,6 +124,7 @@ struct pixi_hub {
     struct pixi_table subs, requests;
     struct pixi_list free_publishes, free_requests;
     size_t publish_count, request_count, peer_count;
+    size_t keeping;               /* subscriptions with QoS 1 or 2 */
     struct pixi_hub_asked **heap; /* requests by deadline */
     size_t heap_cap;
     uint64_t encoding;     /* names what gateways have in their scratch */
@@ -161,15 +172,25 @@ int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const str
 struct pixi_hub_subscribe {
     const struct pixi_position *since; /* borrowed; the one of the store's epoch counts */
     size_t since_count;
-    unsigned flags; /* PIXI_HUB_SNAPSHOT */
-    void *user;     /* kept in pixi_hub_sub.user */
+    unsigned flags;      /* PIXI_HUB_SNAPSHOT ... */
+    void *user;          /* kept in pixi_hub_sub.user */
+    unsigned qos;        /* pixi_hub_sub.qos */
+    uint64_t owed_after; /* with PIXI_HUB_IS_OWED */
 };
 
-enum { PIXI_HUB_SNAPSHOT = 1 << 0 }; /* retained messages first, unless it recovers (`retained: true`) */
+enum {
+    PIXI_HUB_SNAPSHOT = 1 << 0,        /* retained messages first, unless it recovers (`retained: true`) */
+    PIXI_HUB_SNAPSHOT_IF_NEW = 1 << 1, /* the same where there was no such subscription */
+    PIXI_HUB_CARRIES = 1 << 2,         /* what the one that it replaces was owed it is owed, too */
+    PIXI_HUB_SKIPS_GAPS = 1 << 3,      /* what is no longer kept is no loss (`lost`) to it */
+    PIXI_HUB_IS_OWED =
+        1 << 4, /* it stood before: what was kept for sessions after owed_after is still owed */
+};
 
 struct pixi_hub_subscribed {
     struct pixi_position
         pos;           /* the stored messages that come (the snapshot apart) are exactly those after it */
+    bool is_new;       /* it replaced none */
     bool is_recovered; /* pos is one of `since`, and nothing after it is missing */
 };
 
@@ -190,6 +211,28 @@ int pixi_hub_subscribe(struct pixi_hub *hub, struct pixi_hub_peer *peer, struct 
 
 /* pixi_hub_unsubscribe -- no message for it after this.   PIXI_OK (also when there was none) | PIXI_E_FILTER */
 int pixi_hub_unsubscribe(struct pixi_hub *hub, struct pixi_hub_peer *peer, struct pixi_cur filter);
+
+/* pixi_hub_next_sub -- a peer's subscriptions one after the other: NULL gives the first, NULL ends. */
+struct pixi_hub_sub *pixi_hub_next_sub(const struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub);
+
+/* pixi_hub_position -- every message up to this offset that was kept for the subscription was taken. */
+uint64_t pixi_hub_position(const struct pixi_hub *hub, const struct pixi_hub_sub *sub);
+
+/* pixi_hub_is_whole -- all that was kept for the peer and is still owed to it can be read. */
+bool pixi_hub_is_whole(const struct pixi_hub *hub, const struct pixi_hub_peer *peer);
+
+/* pixi_hub_has_owed -- pump would have something to do. */
+static inline bool pixi_hub_has_owed(const struct pixi_hub_peer *peer)
+{
+    return !pixi_list_is_empty(&peer->behind);
+}
+
+/* pixi_hub_hang_up -- the peer's link is gone, the peer stays: requests it asked end without an answer, those it was
+ * to answer time out. Subscriptions and publishes go on. */
+void pixi_hub_hang_up(struct pixi_hub *hub, struct pixi_hub_peer *peer);
+
+/* pixi_hub_announce -- give a message of the server's own to who subscribes now; never stored. */
+void pixi_hub_announce(struct pixi_hub *hub, const struct pixi_msg *msg);
 
 /* pixi_hub_pump -- snapshot, catch-up and histories go on: until deliver refuses, or PIXI_HUB_PUMP_COUNT messages or
  * PIXI_HUB_PUMP_BYTES were given.
@@ -240,6 +283,7 @@ void pixi_hub_history_cancel(struct pixi_hub *hub, struct pixi_hub_history *hist
  *   token   handed to `reply`, which comes exactly once unless the peer leaves before
  *
  *   PIXI_OK               sent; `reply` comes, at the latest when timeout_ms are over (pixi_hub_expire)
+ *   PIXI_MORE             sent; the responder has another way to answer, `reply` never comes
  *   PIXI_E_TOPIC | PIXI_E_FORBIDDEN (needs the permission to publish)
  *   PIXI_E_NO_RESPONDER   none, or none with room
  *   PIXI_E_LIMIT | PIXI_E_NOMEM   after any error `reply` never comes */

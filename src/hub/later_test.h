@@ -156,6 +156,20 @@ static inline struct pixi_position later_head(struct pixi_store *store)
     return s->inner->call->head(s->inner);
 }
 
+static inline uint64_t later_wanted_from(struct pixi_store *store)
+{
+    struct later_store *s = later_of(store);
+
+    return s->inner->call->wanted_from(s->inner);
+}
+
+static inline bool later_is_wanted(void *ctx, const struct pixi_msg *msg)
+{
+    struct later_store *s = ctx;
+
+    return s->store.is_wanted(s->store.ctx, msg);
+}
+
 static inline bool later_run_append(struct later_store *s)
 {
     struct later_job *job = later_job_of(s->appends.next);
@@ -190,12 +204,14 @@ static const struct pixi_store_calls later_calls = {
     .cancel = later_cancel,
     .kept = later_kept,
     .head = later_head,
+    .wanted_from = later_wanted_from,
 };
 
 static inline void later_init(struct later_store *s, struct pixi_store *inner)
 {
     *s = (struct later_store){.store.call = &later_calls, .inner = inner};
     inner->on_committed = later_on_committed;
+    inner->is_wanted = later_is_wanted;
     inner->ctx = s;
     pixi_list_init(&s->appends);
     pixi_list_init(&s->reads);

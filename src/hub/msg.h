@@ -27,6 +27,9 @@ struct pixi_msg_key {
 enum {
     PIXI_MSG_RETAIN = 1 << 0, /* the last of its topic; with an empty payload it removes that */
     PIXI_MSG_KEY = 1 << 1,    /* key is set */
+    PIXI_MSG_QOS1 = 1 << 2,   /* published with MQTT's QoS 1 */
+    PIXI_MSG_QOS2 = 1 << 3,   /* the same with 2; neither: 0 */
+    PIXI_MSG_KEPT = PIXI_MSG_RETAIN | PIXI_MSG_QOS1 | PIXI_MSG_QOS2, /* those that a store keeps */
 };
 
 struct pixi_msg {
@@ -36,9 +39,15 @@ struct pixi_msg {
     uint64_t expires_ms;      /* wall; 0: never. From this moment on it is not read any more */
     struct pixi_position pos; /* offset 0: not stored */
     unsigned flags;           /* PIXI_MSG_* */
+    uint64_t origin; /* names who published, for who wants no copy of his own; 0: nobody. A store keeps it */
     struct pixi_msg_key key;
     struct pixi_cur key_owner; /* the API key's name: producers of two keys never meet. The hub sets it */
 };
+
+static inline unsigned pixi_msg_qos(const struct pixi_msg *msg)
+{
+    return msg->flags & PIXI_MSG_QOS2 ? 2 : msg->flags & PIXI_MSG_QOS1 ? 1 : 0;
+}
 
 static inline bool pixi_msg_is_expired(const struct pixi_msg *msg, uint64_t wall_ms)
 {

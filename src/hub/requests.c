@@ -139,6 +139,7 @@ struct search {
     size_t at, from, upto; /* filters from .. upto - 1 are asked */
     enum { OTHERS, ITSELF } whom;
     struct pixi_hub_peer *found;
+    bool is_over; /* the answer takes another way */
 };
 
 static bool try_entry(struct search *s, struct pixi_hub_entry *e)
@@ -152,9 +153,10 @@ static bool try_entry(struct search *s, struct pixi_hub_entry *e)
     s->hub->calling++;
     rc = peer->gateway->call->request(peer->gateway->ctx, peer, &e->pub, s->msg, s->id);
     s->hub->calling--;
-    if (rc)
+    if (rc != PIXI_OK && rc != PIXI_MORE)
         return false;
     s->found = peer;
+    s->is_over = rc == PIXI_MORE;
     return true;
 }
 
@@ -236,6 +238,10 @@ int pixi_hub_request(struct pixi_hub *hub, struct pixi_hub_peer *peer, const str
     if (!a->answerer) {
         put_back(hub, a);
         return PIXI_E_NO_RESPONDER;
+    }
+    if (s.is_over) {
+        put_back(hub, a);
+        return PIXI_MORE;
     }
     a->id = ++hub->last_request;
     a->asker = peer;

@@ -51,7 +51,7 @@ struct pixi_hub_entry {
     struct pixi_list in_node; /* or in its group */
     struct pixi_list in_peer, in_behind;
     enum { PIXI_HUB_LIVE, PIXI_HUB_SNAPSHOTS, PIXI_HUB_CATCHES_UP } phase;
-    bool is_recovered, is_synced;
+    bool is_recovered, is_synced, skips_gaps;
     struct pixi_hub_range snapshot, owed;
     uint8_t filter[];
 };
@@ -78,6 +78,11 @@ static inline struct pixi_hub_entry *pixi_hub_entry_of(struct pixi_hub_sub *sub)
     return PIXI_LIST_ITEM(sub, struct pixi_hub_entry, pub);
 }
 
+static inline const struct pixi_hub_entry *pixi_hub_entry_of_const(const struct pixi_hub_sub *sub)
+{
+    return PIXI_LIST_ITEM(sub, const struct pixi_hub_entry, pub);
+}
+
 static inline struct pixi_hub_range *pixi_hub_owed(struct pixi_hub_entry *e)
 {
     return e->group ? &e->group->owed : &e->owed;
@@ -92,6 +97,8 @@ int pixi_hub_may_publish(const struct pixi_hub_peer *peer, struct pixi_cur topic
 /* The store's answer. */
 void pixi_hub_on_committed(void *ctx, void *token, const struct pixi_commit *commit);
 void pixi_hub_forget_publishes(struct pixi_hub_peer *peer);
+/* The store asks: does a subscription still want this message, which was kept for it? */
+bool pixi_hub_is_wanted(void *ctx, const struct pixi_msg *msg);
 
 /* catchup.c */
 

@@ -21,10 +21,17 @@ struct pixi_commit {
 };
 
 /* Bits of append's flags. */
-enum { PIXI_STORE_WANTS_POSITION = 1 << 0 }; /* give it an offset even if nothing keeps it */
+enum {
+    PIXI_STORE_WANTS_POSITION = 1 << 0, /* give it an offset even if nothing keeps it */
+    PIXI_STORE_WANTED = 1 << 1,         /* sessions want it: keep it for them, whatever the policies say */
+};
 
 /* Bits of pixi_store_read.flags. */
-enum { PIXI_STORE_SKIP_GAPS = 1 << 0 }; /* begin with the oldest that is kept: from was chosen blindly */
+enum {
+    PIXI_STORE_SKIP_GAPS = 1 << 0, /* begin with the oldest that is kept: from was chosen blindly */
+    PIXI_STORE_FOR_SESSIONS =
+        1 << 1, /* only what was appended with PIXI_STORE_WANTED; all that is_wanted is there */
+};
 
 /* One read. Filled and owned by the reader; it and the filter stay where they are until on_end or cancel.
  * It ends when `upto` is reached, when max_count or max_bytes were given, or sooner as the store likes, but it always
@@ -62,7 +69,7 @@ struct pixi_record {
 };
 
 /* How a record is answered: PIXI_OK | PIXI_E_KEY_REUSED (another version stands there; see record) |
- * PIXI_E_STORAGE | PIXI_E_NOMEM. record as it stands now; borrowed until the callback returns. */
+ * PIXI_E_STORAGE | PIXI_E_NOMEM | PIXI_E_SYS. record as it stands now; borrowed until the callback returns. */
 struct pixi_record_answer {
     void (*on_record)(void *ctx, int err, const struct pixi_record *record);
     void *ctx;
@@ -94,6 +101,10 @@ struct pixi_store_calls {
     /* Epoch and highest offset answered so far; 0 before the first. At once. */
     struct pixi_position (*head)(struct pixi_store *store);
 
+    /* From this offset on every message that was appended as wanted, and still is, can be read: 1 unless the room for
+     * them was too small. At once. */
+    uint64_t (*wanted_from)(struct pixi_store *store);
+
     /* Forgets what is too old or expired. To be called every minute or so; other calls need not. */
     void (*trim)(struct pixi_store *store, uint64_t now_ms);
 
@@ -101,11 +112,20 @@ struct pixi_store_calls {
     /* Puts value if the record's version is `version` (0: there is none; PIXI_RECORD_ANY: whatever it is): put and
      * compare-and-set in one. An empty value removes. */
     void (*put)(struct pixi_store *store, const struct pixi_record *record, struct pixi_record_answer answer);
+    /* Every record whose key begins with prefix, in any order, then once NULL; or NULL with an error. prefix is
+     * borrowed until then. Records that are put meanwhile may come or not. */
+    void (*list)(struct pixi_store *store, struct pixi_cur prefix, struct pixi_record_answer answer);
 };
 
 struct pixi_store {
-    const struct pixi_store_calls *call;                                            /* set by the back end */
-    void (*on_committed)(void *ctx, void *token, const struct pixi_commit *commit); /* set by who uses it */
+    /* set by the back end */
+    const struct pixi_store_calls *call;
+    bool is_durable; /* what was answered survives the process: records are worth putting */
+    /* set by who uses it */
+    void (*on_committed)(void *ctx, void *token, const struct pixi_commit *commit);
+    /* Does a session still want this message, which was appended as wanted? Asked (topic and offset are set) when room
+     * is needed, from inside append or trim or from the loop, so that others go first. NULL: none any more. */
+    bool (*is_wanted)(void *ctx, const struct pixi_msg *msg);
     void *ctx;
 };
 

@@ -14,6 +14,7 @@ struct pixi_trie_node {
     struct pixi_trie_node *parent, *plus, *any; /* children '+' and '#'; literal ones stand in the table */
     struct pixi_list subs, groups;
     uint64_t id;
+    size_t keeping; /* the user's */
     size_t children;
     size_t level_len;
     uint8_t level[];

@@ -118,6 +118,8 @@ static int put_frame(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint
     uint8_t head[PIXI_WS_HEAD_MAX];
     int rc;
 
+    if (k->is_stream)
+        return pixi_tcp_send(&k->tcp, bytes, len);
     if (k->role == PIXI_CLIENT && (rc = fresh_mask(k, f.mask)) != PIXI_OK)
         return rc;
     rc = pixi_tcp_send(&k->tcp, head, pixi_ws_frame_encode(&f, k->role, head));
@@ -155,6 +157,26 @@ int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, 
     return shared ? pixi_tcp_send_shared(&k->tcp, shared) : pixi_tcp_send(&k->tcp, bytes, len);
 }
 
+int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size_t count)
+{
+    struct pixi_ws_frame f = {.opcode = PIXI_WS_BINARY, .is_final = true};
+    uint8_t head[PIXI_WS_HEAD_MAX];
+    int rc;
+
+    for (size_t i = 0; i < count; i++)
+        f.payload_len += pixi_cur_left(&parts[i]);
+    rc = check_room(k, (size_t)f.payload_len);
+    if (rc == PIXI_OK && !k->is_stream)
+        rc = pixi_tcp_send(&k->tcp, head, pixi_ws_frame_encode(&f, PIXI_SERVER, head));
+    if (rc != PIXI_OK)
+        return rc;
+    for (size_t i = 0; i < count && rc == PIXI_OK; i++)
+        rc = pixi_tcp_send(&k->tcp, parts[i].p, pixi_cur_left(&parts[i]));
+    if (rc != PIXI_OK)
+        pixi_link_drop(k, rc); /* part of it is queued */
+    return rc;
+}
+
 int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len)
 {
     return pixi_link_send(k, PIXI_WS_PING, bytes, len);
@@ -175,6 +197,11 @@ void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason)
         pixi_link_drop(k, PIXI_E_WS_NO_CLOSE);
         return;
     }
+    if (k->is_stream) {
+        set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
+        linger(k);
+        return;
+    }
     put_close(k, code, reason ? pixi_cur_str(reason) : pixi_cur_init(NULL, 0));
     if (k->state == PIXI_LINK_CLOSED)
         return;
@@ -191,7 +218,7 @@ void pixi_link_fail(struct pixi_link *k, int err)
         return;
     }
     set_error(k, err, true);
-    if (k->state == PIXI_LINK_OPEN)
+    if (k->state == PIXI_LINK_OPEN && !k->is_stream)
         put_close(k, pixi_ws_close_for(err), pixi_cur_str(pixi_err_text(err)));
     if (k->state == PIXI_LINK_CLOSED)
         return;
@@ -416,6 +443,8 @@ static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
     k->is_pinged = false;
     if (k->state == PIXI_LINK_HANDSHAKE)
         on_handshake_bytes(k, bytes, len);
+    else if (k->is_stream && k->state == PIXI_LINK_OPEN)
+        k->handlers->on_message(k, PIXI_WS_BINARY, bytes, len);
     else if (k->state != PIXI_LINK_LINGER)
         read_frames(k, bytes, len);
     else if ((k->lingered += len) > LINGER_BYTES)
@@ -444,6 +473,8 @@ static void on_end(struct pixi_tcp *t, int err)
         pixi_link_want_drained(k); /* it has said all, and still reads */
         return;
     }
+    if (k->is_stream && err == PIXI_OK) /* the only end that there is */
+        set_end(k, PIXI_OK, PIXI_WS_CLOSE_NONE, pixi_cur_init(NULL, 0), false);
     /* the end without a closing handshake: an orderly FIN, or worse */
     set_error(k, err ? err : PIXI_E_WS_NO_CLOSE, k->state == PIXI_LINK_CLOSE_SENT);
     k->end.sys_errno = err ? sys_errno : 0;
@@ -535,6 +566,18 @@ int pixi_link_serve(struct pixi_link *k, int fd)
     if (rc == PIXI_OK)
         start(k);
     return rc;
+}
+
+int pixi_link_serve_stream(struct pixi_link *k, int fd)
+{
+    int rc = pixi_tcp_open(&k->tcp, k->loop, &pixi_link_tcp, fd);
+
+    if (rc != PIXI_OK)
+        return rc;
+    k->is_stream = k->was_open = true;
+    k->state = PIXI_LINK_OPEN;
+    k->heard_ms = k->loop->now_ms;
+    return PIXI_OK;
 }
 
 void pixi_link_secure(struct pixi_link *k, struct pixi_tls *tls, uint32_t timeout_ms)

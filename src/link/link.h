@@ -1,4 +1,5 @@
-/* link.h -- one live WebSocket connection, either role: TCP below, messages above. RFC 6455.
+/* link.h -- one live connection: TCP below; above it messages of a WebSocket, either role (RFC 6455), or, for a server,
+ * plain bytes.
  *
  * A link answers pings, keeps the connection alive, holds the closing handshake and every time-out; who uses it sees
  * an opening, whole messages, and one end. It owns no buffer while nothing is under way. */
@@ -83,6 +84,7 @@ struct pixi_link {
     struct pixi_link_end end;
     struct pixi_ws_hello hello; /* client, until it is open */
     char key[PIXI_WS_KEY_LEN + 1];
+    bool is_stream;    /* no WebSocket: bytes as they come */
     bool is_pinged;    /* a keepalive ping is out */
     bool is_end_known; /* end was written: the first reason is the one told */
     bool was_open;
@@ -105,6 +107,11 @@ void pixi_link_init(struct pixi_link *k, struct pixi_loop *l, enum pixi_role rol
 
 /* pixi_link_serve -- the server's side of an accepted socket; takes fd.   PIXI_OK | PIXI_E_SYS (fd is closed) */
 int pixi_link_serve(struct pixi_link *k, int fd);
+
+/* pixi_link_serve_stream -- the same without a WebSocket, open at once (on_open is not called): on_message gets bytes
+ * as they come, of type PIXI_WS_BINARY, pixi_link_send and _send_frame send bytes as they are, close and fail end the
+ * connection after what is queued; no pings, no time-out but that of the end. */
+int pixi_link_serve_stream(struct pixi_link *k, int fd);
 
 /* pixi_link_secure -- the client's side, when k->tcp is open: TLS first, for at most timeout_ms. Takes tls. on_secured
  * follows, or on_close (PIXI_E_TLS, PIXI_E_TIMEOUT, ...) with k->is_to_secure
@@ -137,6 +144,9 @@ int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t 
  * many links. shared (may be NULL) holds the same bytes and is referred to where that is cheaper than copying.
  * As pixi_link_send. */
 int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared);
+
+/* pixi_link_send_parts -- server only: queue one binary message made of these pieces, copied. As pixi_link_send. */
+int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size_t count);
 
 /* pixi_link_ping -- at most PIXI_WS_CONTROL_MAX bytes. As pixi_link_send. */
 int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len);

@@ -1,5 +1,5 @@
 /* accept.c -- who comes in: the limits that hold before a word was said, and a polite no to those beyond them. */
-#include "server/conn.h"
+#include "server/mqtt.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -46,14 +46,14 @@ static void close_heard(int fd)
 }
 
 /* There is no connection of ours to say it: at once, or not at all. A TLS client would not understand a word before
- * the handshake. */
+ * the handshake, and one of MQTT not before it has said which version it speaks. */
 static void refuse_fd(struct pixi_server *s, int fd, enum pixi_server_way way, const char *from,
                       const struct pixi_refusal *r)
 {
     struct pixi_buf b = pixi_loop_borrow(s->loop, 4096);
 
     pixi_refusal_put(r, &b);
-    if (way != PIXI_SERVER_WITH_TLS && b.err == PIXI_OK)
+    if ((way == PIXI_SERVER_PLAIN || way == PIXI_SERVER_METRICS) && b.err == PIXI_OK)
         send(fd, b.bytes, b.len, MSG_NOSIGNAL | MSG_DONTWAIT);
     pixi_loop_give_back(s->loop, &b);
     close_heard(fd);
@@ -89,16 +89,17 @@ static struct pixi_conn *open_conn(struct pixi_server *s, int fd, enum pixi_serv
     s->ranks[rank]++;
     pixi_server_init_link(c);
     c->active_ms = c->sent_ms = s->loop->now_ms;
-    if (way == PIXI_SERVER_WITH_TLS)
+    if (pixi_server_way_is_secure(way))
         tls = pixi_tls_new(s->tls, NULL);
-    if (pixi_link_serve(&c->link, fd) != PIXI_OK) {
+    if ((pixi_server_way_is_mqtt(way) ? pixi_link_serve_stream(&c->link, fd)
+                                      : pixi_link_serve(&c->link, fd)) != PIXI_OK) {
         pixi_tls_free(tls);
         pixi_server_free_conn(c);
         return NULL;
     }
     if (tls)
         pixi_tcp_secure(&c->link.tcp, tls);
-    else if (way == PIXI_SERVER_WITH_TLS)
+    if ((!tls && pixi_server_way_is_secure(way)) || (pixi_server_way_is_mqtt(way) && !pixi_mqtt_open(c)))
         pixi_link_drop(&c->link, PIXI_E_NOMEM);
     return c;
 }
@@ -109,7 +110,7 @@ static void turn_away(struct pixi_server *s, int fd, enum pixi_server_way way, c
 {
     struct pixi_conn *c;
 
-    if (s->ranks[PIXI_CONN_TURNED_AWAY] >= TURNED_AWAY_MAX) {
+    if (s->ranks[PIXI_CONN_TURNED_AWAY] >= TURNED_AWAY_MAX || pixi_server_way_is_mqtt(way)) {
         refuse_fd(s, fd, way, from, r);
         return;
     }

@@ -12,11 +12,12 @@
 #include "server/server.h"
 #include "server/store.h"
 
-#define PIXI_SERVER_PATH     "/api/v1"
-#define PIXI_SERVER_PROTOCOL "pixi.v1"
+#define PIXI_SERVER_PATH          "/api/v1"
+#define PIXI_SERVER_PROTOCOL      "pixi.v1"
+#define PIXI_SERVER_MQTT_PROTOCOL "mqtt"
 
 /* What the hub adds to a message that it took, at most: a filter (1024 bytes, escaped), the position, the time. */
-enum { PIXI_SERVER_ENVELOPE_MAX = 8192 };
+enum { PIXI_SERVER_ENVELOPE_MAX = 8192, PIXI_SERVER_FILTERS_MAX = 65536 /* in one SUBSCRIBE */ };
 
 /* The answer to a batch: it leaves when the last call in it is answered. */
 struct pixi_batch {
@@ -40,15 +41,52 @@ struct pixi_call {
 };
 
 /* What a listener's connections speak. */
-enum pixi_server_way { PIXI_SERVER_PLAIN, PIXI_SERVER_WITH_TLS, PIXI_SERVER_METRICS };
+enum pixi_server_way {
+    PIXI_SERVER_PLAIN,
+    PIXI_SERVER_WITH_TLS,
+    PIXI_SERVER_MQTT,
+    PIXI_SERVER_MQTT_WITH_TLS,
+    PIXI_SERVER_METRICS,
+    PIXI_SERVER_WAYS
+};
+
+static inline bool pixi_server_way_is_secure(enum pixi_server_way way)
+{
+    return way == PIXI_SERVER_WITH_TLS || way == PIXI_SERVER_MQTT_WITH_TLS;
+}
+
+static inline bool pixi_server_way_is_mqtt(enum pixi_server_way way)
+{
+    return way == PIXI_SERVER_MQTT || way == PIXI_SERVER_MQTT_WITH_TLS;
+}
 
 struct pixi_server_listener {
     struct pixi_listener listener;
     enum pixi_server_way way;
 };
 
+struct pixi_mqtt;
+
+/* What is being delivered in MQTT: made once, for all who get it in the same form. */
+struct pixi_mqtt_out {
+    const struct pixi_msg *msg; /* borrowed for the deliver calls */
+    unsigned flags;             /* encode's */
+    bool has_props, has_hash;
+    struct pixi_buf props; /* MQTT 5: the message's own properties */
+    uint64_t topic_hash;
+    struct
+        pixi_mqtt_whole { /* QoS 0 without anything of the subscriber's: a whole packet, its frame header before */
+        struct pixi_buf bytes;
+        struct pixi_shared *shared; /* the same, once a large one has had a taker */
+        size_t at;
+        bool is_made;
+    } whole[8];           /* by version, framing and RETAIN */
+    struct pixi_buf head; /* scratch */
+};
+
 struct pixi_conn {
     struct pixi_link link;
+    struct pixi_mqtt *mqtt; /* owned; NULL: another dialect */
     struct pixi_hub_peer peer;
     struct pixi_list in_server;
     struct pixi_list calls; /* struct pixi_call */
@@ -74,7 +112,7 @@ struct pixi_server {
     const struct pixi_keys *keys;                /* borrowed */
     const struct pixi_page *page;                /* borrowed; NULL: none */
     enum pixi_server_mode mode;
-    struct pixi_server_listener listeners[3 * PIXI_SERVER_LISTEN_MAX];
+    struct pixi_server_listener listeners[PIXI_SERVER_WAYS * PIXI_SERVER_LISTEN_MAX];
     struct pixi_tls_context *tls; /* NULL: no listener has it */
     size_t listener_count;
     struct pixi_link_limits limits;
@@ -89,6 +127,19 @@ struct pixi_server {
     struct pixi_shared *note_shared; /* the same, once a large one has had a taker */
     bool is_note_stored;
     struct pixi_buf answer; /* scratch for responses */
+    struct {
+        struct pixi_hub_gateway gateway;
+        struct pixi_mqtt_out out;
+        struct pixi_buf scratch; /* of packets */
+        struct pixi_buf headers; /* of a message that came */
+        struct pixi_table by_id;
+        struct pixi_list sessions, free_incoming;
+        size_t session_count;
+        uint8_t hash_key[PIXI_SIPHASH_KEY_LEN];
+        struct pixi_timer sys;
+        bool is_sys_wanted;
+        int load_err;
+    } mqtt;
     struct pixi_list conns, free_calls;
     size_t conn_count;
     size_t ranks[4]; /* how many of them by enum rank */
@@ -133,6 +184,8 @@ bool pixi_conn_answer_endpoint(struct pixi_conn *c, const struct pixi_http_head 
 /* serve.c: a file of the page: answered. false: another path, or a WebSocket is asked for. */
 bool pixi_conn_answer_page(struct pixi_conn *c, const struct pixi_http_head *h);
 
+/* With words of its dialect before the close code. */
+void pixi_conn_close(struct pixi_conn *c, uint16_t code, const char *why);
 /* Told 1013: it does not read what it asked for. */
 void pixi_conn_close_slow(struct pixi_conn *c);
 
@@ -144,10 +197,17 @@ bool pixi_server_may_log(struct pixi_server *s);
 void pixi_server_count_refused(struct pixi_server *s, enum pixi_refused reason, const char *from,
                                const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* rate.c */
+/* May its key publish so much now? Then it has; else *wait_ms and which limit, which was counted. */
+bool pixi_conn_take_rate(struct pixi_conn *c, const struct pixi_msg *msg, struct pixi_now now,
+                         uint64_t *wait_ms, enum pixi_refused *which);
+
 /* upgrade.c */
 void pixi_server_on_request(struct pixi_link *k, const struct pixi_http_head *head, int rc,
                             const struct pixi_ws_request *r);
 
+/* What a key may do; NULL: nothing. */
+void pixi_permit_of_key(struct pixi_permit *permit, const struct pixi_key *key);
 /* Its permit is the key's; NULL: it may do nothing. */
 void pixi_conn_take_key(struct pixi_conn *c, const struct pixi_key *key);
 

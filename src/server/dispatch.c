@@ -48,6 +48,8 @@ static struct pixi_msg message_of(const struct work *w)
         m.expires_ms = w->now.wall_ms + p->expiry_s * 1000;
     if (p->retain)
         m.flags |= PIXI_MSG_RETAIN;
+    if (w->call) /* with an answer it must not be lost: the subscription decides, in MQTT */
+        m.flags |= PIXI_MSG_QOS2;
     if (p->seen & PIXI_RPC_HAS_KEY) {
         m.flags |= PIXI_MSG_KEY;
         memcpy(m.key.producer, p->producer, sizeof m.key.producer);
@@ -74,33 +76,19 @@ static void count(const struct work *w, enum pixi_refused reason)
     w->conn->server->counters.refused[reason]++;
 }
 
-static uint64_t either(uint64_t own, uint64_t general)
-{
-    return own ? own : general;
-}
-
 /* May the key publish so much now? false: answered. */
 static bool has_rate(struct work *w, const struct pixi_msg *m)
 {
-    const struct pixi_server *s = w->conn->server;
-    struct pixi_usage *u = w->conn->usage;
-    const struct pixi_key *key = w->conn->key;
-    uint64_t per_s = either(key->publishes_per_s, s->settings->limits.publishes_per_s);
-    uint64_t bytes_per_s = either(key->publish_bytes_per_s, s->settings->limits.publish_bytes_per_s);
-    uint64_t now = w->now.mono_ms, size = pixi_msg_size(m);
-    uint64_t wait = pixi_rate_wait(&u->publishes, per_s, 1, now);
-    uint64_t wait_bytes = pixi_rate_wait(&u->bytes, bytes_per_s, size, now);
+    enum pixi_refused which;
+    uint64_t wait;
 
-    if (!wait && !wait_bytes) {
-        pixi_rate_take(&u->publishes, per_s, 1, now);
-        pixi_rate_take(&u->bytes, bytes_per_s, size, now);
+    if (pixi_conn_take_rate(w->conn, m, w->now, &wait, &which))
         return true;
-    }
-    count(w, wait ? PIXI_REFUSED_PUBLISHES_PER_S : PIXI_REFUSED_PUBLISH_BYTES_PER_S);
     if (w->call)
         pixi_call_answer_later(w->call, PIXI_E_RATE,
-                               wait ? "the key publishes too often" : "the key publishes too many bytes",
-                               wait > wait_bytes ? wait : wait_bytes);
+                               which == PIXI_REFUSED_PUBLISHES_PER_S ? "the key publishes too often"
+                                                                     : "the key publishes too many bytes",
+                               wait);
     else
         w->err = PIXI_E_RATE;
     return false;
@@ -387,7 +375,7 @@ static void put_limits(struct pixi_json_out *out, const struct pixi_server *s)
 
 static void info(struct work *w)
 {
-    static const char *const dialects[] = {PIXI_SERVER_PROTOCOL, NULL};
+    static const char *const dialects[] = {PIXI_SERVER_PROTOCOL, PIXI_SERVER_MQTT_PROTOCOL, NULL};
     static const char *const features[] = {"batches",  "history",  "idempotency",          "recovery",
                                            "requests", "retained", "shared subscriptions", NULL};
     struct pixi_json_out out;

@@ -273,7 +273,7 @@ void pixi_conn_close_slow(struct pixi_conn *c)
 {
     pixi_server_count_refused(c->server, PIXI_REFUSED_QUEUE_BYTES, c->from,
                               "reads too slowly: limits.queue_bytes wait; closing with 1013");
-    pixi_link_close(&c->link, PIXI_WS_CLOSE_LATER, "too slow a reader");
+    pixi_conn_close(c, PIXI_WS_CLOSE_LATER, "too slow a reader");
 }
 
 void pixi_gateway_pump(struct pixi_conn *c)

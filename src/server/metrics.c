@@ -1,6 +1,6 @@
 #include "server/metrics.h"
 
-#include "server/conn.h"
+#include "server/mqtt.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -59,7 +59,8 @@ struct view {
     const struct pixi_server *s;
     const struct pixi_counters *c;
     uint64_t states[3]; /* of connections: handshake, open, closing */
-    uint64_t subscriptions, calls, waiting, bytes_in, bytes_out, requests, keys, is_ready;
+    uint64_t subscriptions, sessions, connected, calls, waiting, bytes_in, bytes_out, requests, keys,
+        is_ready;
     struct pixi_sqlite_store_stats store;
     uint64_t limit_connections;
     struct {
@@ -77,7 +78,6 @@ static void look_at(struct view *v, const struct pixi_conn *c)
     v->bytes_out += c->link.tcp.sent;
     v->waiting += pixi_link_waiting(&c->link);
     v->states[c->link.state == PIXI_LINK_OPEN ? 1 : c->link.state == PIXI_LINK_HANDSHAKE ? 0 : 2]++;
-    v->subscriptions += c->peer.hub ? c->peer.sub_count : 0;
     v->calls += c->call_count;
 }
 
@@ -136,6 +136,9 @@ static struct view look(const struct pixi_server *s)
     for (const struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next)
         look_at(&v, PIXI_LIST_ITEM(l, struct pixi_conn, in_server));
     v.requests = s->hub.request_count;
+    v.subscriptions = s->hub.subs.count;
+    v.sessions = s->mqtt.session_count;
+    v.connected = s->counters.mqtt_connected;
     v.keys = pixi_keys_count(s->keys);
     v.store = pixi_server_store_stats(&s->store);
     v.is_ready = !s->is_draining && !v.store.is_full && !v.store.is_refusing;
@@ -193,6 +196,30 @@ static void put_calls(const struct metric *m, const struct view *v, struct pixi_
             if (v->c->calls[i][k] || (k == 0 && i != PIXI_METRICS_UNKNOWN))
                 pixi_buf_putf(b, "%s{method=\"%s\",result=\"%s\"} %llu\n", m->name, methods[i],
                               results[k].label, (unsigned long long)v->c->calls[i][k]);
+}
+
+static void put_packets(struct pixi_buf *b, const struct metric *m, const uint64_t counts[16])
+{
+    for (unsigned type = PIXI_MQTT_CONNECT; type < 16; type++)
+        put_labelled(b, m, "type", pixi_mqtt_type_name(type), counts[type]);
+}
+
+static void put_packets_in(const struct metric *m, const struct view *v, struct pixi_buf *b)
+{
+    put_packets(b, m, v->c->mqtt_in);
+}
+
+static void put_packets_out(const struct metric *m, const struct view *v, struct pixi_buf *b)
+{
+    put_packets(b, m, v->c->mqtt_out);
+}
+
+static void put_dropped(const struct metric *m, const struct view *v, struct pixi_buf *b)
+{
+    static const char *const why[PIXI_MQTT_DROPPED_COUNT] = {"slow", "too_large", "refused"};
+
+    for (size_t i = 0; i < PIXI_MQTT_DROPPED_COUNT; i++)
+        put_labelled(b, m, "reason", why[i], v->c->mqtt_dropped[i]);
 }
 
 static void put_reloads(const struct metric *m, const struct view *v, struct pixi_buf *b)
@@ -298,10 +325,21 @@ static const struct metric table[] = {
      0},
     SEEN("calls", "gauge", calls, "Calls that are not answered yet."),
     SEEN("requests", "gauge", requests, "Requests that wait for their responder."),
+    SEEN("mqtt_connections", "gauge", connected, "Connections in MQTT whose CONNECT was accepted."),
+    SEEN("mqtt_sessions", "gauge", sessions, "Sessions of MQTT clients, those that are away included."),
+    {"pixi_mqtt_packets_received_total", "counter", "Packets of MQTT that came.", put_packets_in, 0},
+    {"pixi_mqtt_packets_sent_total", "counter", "Packets of MQTT that were queued to be sent.",
+     put_packets_out, 0},
+    {"pixi_mqtt_dropped_total", "counter",
+     "Messages of QoS 0 that did not reach a subscriber, and such as were larger than it takes.", put_dropped,
+     0},
+    COUNTER("mqtt_wills", mqtt_wills, "Wills that were due."),
     SEEN("store_messages", "gauge", store.messages, "Messages in the history."),
     SEEN("store_bytes", "gauge", store.bytes, "Bytes of them."),
     SEEN("store_retained_messages", "gauge", store.retained, "Retained messages."),
     SEEN("store_retained_bytes", "gauge", store.retained_bytes, "Bytes that these take."),
+    SEEN("store_session_messages", "gauge", store.wanted, "Messages that are kept for sessions."),
+    SEEN("store_session_bytes", "gauge", store.wanted_bytes, "Bytes of them."),
     SEEN("store_producers", "gauge", store.producers, "Producers whose sequence numbers are remembered."),
     SEEN("store_file_bytes", "gauge", store.file_bytes, "Bytes of the store's file; 0 in memory."),
     SEEN("store_commits_total", "counter", store.commits, "Groups of writes that were stored on disk."),

@@ -27,6 +27,9 @@ struct pixi_server;
     X(ORIGIN, "origin")                                                                                      \
     X(KEY, "key")                                                                                            \
     X(NOT_READY, "not_ready")                                                                                \
+    /* CONNECT, in MQTT */                                                                                   \
+    X(CLIENT_ID, "client_id")                                                                                \
+    X(SESSIONS, "sessions")                                                                                  \
     /* connections that are open */                                                                          \
     X(MESSAGE_BYTES, "message_bytes")                                                                        \
     X(MESSAGE_MS, "message_ms")                                                                              \
@@ -36,11 +39,13 @@ struct pixi_server;
     X(HISTORY, "history")                                                                                    \
     X(IDLE_MS, "idle_ms")                                                                                    \
     X(KEEPALIVE, "keepalive")                                                                                \
+    X(INFLIGHT, "inflight")                                                                                  \
     X(REVOKED, "revoked")                                                                                    \
     /* calls */                                                                                              \
     X(CALLS, "calls")                                                                                        \
     X(SUBSCRIPTIONS, "subscriptions")                                                                        \
     X(REQUESTS, "requests")                                                                                  \
+    X(PUBLISH, "publish")                                                                                    \
     X(PUBLISHES_PER_S, "publishes_per_s")                                                                    \
     X(PUBLISH_BYTES_PER_S, "publish_bytes_per_s")
 
@@ -49,6 +54,14 @@ enum pixi_refused {
     PIXI_REFUSED(X)
 #undef X
         PIXI_REFUSED_COUNT
+};
+
+/* Messages of QoS 0 that did not reach a subscriber, and larger ones than a client takes. */
+enum pixi_mqtt_dropped {
+    PIXI_MQTT_DROPPED_SLOW,
+    PIXI_MQTT_DROPPED_TOO_LARGE,
+    PIXI_MQTT_DROPPED_REFUSED, /* published with QoS 0, so that nobody could be told */
+    PIXI_MQTT_DROPPED_COUNT
 };
 
 enum pixi_reloaded { PIXI_RELOADED_SETTINGS, PIXI_RELOADED_KEYS, PIXI_RELOADED_TLS, PIXI_RELOADED_COUNT };
@@ -67,6 +80,10 @@ struct pixi_counters {
     uint64_t bytes_in, bytes_out; /* of connections that are gone; the others have their own */
     uint64_t publishes, publish_bytes;
     uint64_t fell_behind;
+    uint64_t mqtt_in[16], mqtt_out[16]; /* packets, by type */
+    uint64_t mqtt_dropped[PIXI_MQTT_DROPPED_COUNT];
+    uint64_t mqtt_wills;
+    uint64_t mqtt_connected; /* now */
     uint64_t refused[PIXI_REFUSED_COUNT];
     uint64_t calls[PIXI_METRICS_METHODS][PIXI_METRICS_RESULTS];
     uint64_t reloads[PIXI_RELOADED_COUNT][2]; /* those that failed, those that did not */

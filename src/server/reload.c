@@ -1,6 +1,6 @@
 /* reload.c -- the server goes on with what was read again. */
 #include "base/log.h"
-#include "server/conn.h"
+#include "server/mqtt.h"
 
 #include <stdlib.h>
 
@@ -44,11 +44,23 @@ static void move(struct pixi_conn *c, const struct pixi_key *key)
     if (is_told) { /* first: what it loses is then not told one by one */
         pixi_log(PIXI_LOG_INFO, "%s: the API key %s is gone: closing with 3000", c->from, c->key->name);
         c->server->counters.refused[PIXI_REFUSED_REVOKED]++;
-        pixi_link_close(&c->link, PIXI_WS_CLOSE_UNAUTHORIZED, "the API key was revoked");
+        if (c->mqtt)
+            pixi_mqtt_disconnect(c, PIXI_MQTT_R_NOT_AUTHORIZED, PIXI_WS_CLOSE_UNAUTHORIZED,
+                                 "the API key was revoked");
+        else
+            pixi_link_close(&c->link, PIXI_WS_CLOSE_UNAUTHORIZED, "the API key was revoked");
     }
     pixi_conn_take_key(c, key);
     if (c->peer.hub)
         pixi_hub_set_permit(&c->server->hub, &c->peer, &c->permit);
+}
+
+static const struct pixi_key *find_hash(void *ctx, const uint8_t *hash)
+{
+    struct pixi_key was = {0};
+
+    memcpy(was.hash, hash, sizeof was.hash);
+    return find(ctx, &was);
 }
 
 /* What a key has used stays used. */
@@ -86,6 +98,7 @@ int pixi_server_set_keys(struct pixi_server *s, const struct pixi_keys *keys)
         if (c->key)
             move(c, find(&x, c->key));
     }
+    pixi_mqtt_sessions_rekey(s, find_hash, &x);
     free(x.at);
     return PIXI_OK;
 }

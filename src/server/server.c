@@ -1,6 +1,6 @@
 #include "server/server.h"
 #include "base/log.h"
-#include "server/conn.h"
+#include "server/mqtt.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,16 +40,28 @@ void pixi_server_free_conn(struct pixi_conn *c)
 
 static void run_pump(struct pixi_task *task)
 {
-    pixi_gateway_pump((struct pixi_conn *)((char *)task - offsetof(struct pixi_conn, pump)));
+    struct pixi_conn *c = (struct pixi_conn *)((char *)task - offsetof(struct pixi_conn, pump));
+
+    if (!c->mqtt) {
+        pixi_gateway_pump(c);
+        return;
+    }
+    pixi_mqtt_read_backlog(c);
+    pixi_mqtt_pump(c);
 }
 
 static void on_open(struct pixi_link *k, struct pixi_cur protocol)
 {
     struct pixi_conn *c = pixi_conn_of_link(k);
 
-    (void)protocol;
     c->server->counters.opened++;
     c->active_ms = c->server->loop->now_ms;
+    if (pixi_cur_equals(protocol, pixi_cur_str(PIXI_SERVER_MQTT_PROTOCOL)) && !c->is_unauthorized &&
+        c->server->mode == PIXI_SERVER_HUB) {
+        if (!pixi_mqtt_open(c)) /* a stranger until its CONNECT */
+            pixi_link_fail(k, PIXI_E_NOMEM);
+        return;
+    }
     if (!c->is_unauthorized)
         pixi_conn_set_rank(c, PIXI_CONN_MEMBER);
     if (c->server->mode == PIXI_SERVER_ECHO)
@@ -75,8 +87,12 @@ static void on_message(struct pixi_link *k, enum pixi_ws_opcode type, uint8_t *b
 {
     struct pixi_conn *c = pixi_conn_of_link(k);
 
+    if (c->mqtt && type == PIXI_WS_BINARY) {
+        pixi_mqtt_on_bytes(c, bytes, len);
+        return;
+    }
     note_message(c);
-    if (type == PIXI_WS_TEXT)
+    if (type == PIXI_WS_TEXT && !c->mqtt)
         pixi_server_dispatch(c, bytes, len);
     else
         pixi_link_fail(k, PIXI_E_WS_TYPE);
@@ -89,6 +105,13 @@ static void on_drained(struct pixi_link *k)
     pixi_loop_defer(c->server->loop, &c->pump);
 }
 
+/* Of MQTT's bytes, or of the WebSocket's. */
+static uint64_t fault_offset(const struct pixi_conn *c, int err)
+{
+    return c->mqtt && c->mqtt->reader.fault.err == err ? c->mqtt->reader.fault.offset
+                                                       : c->link.reader.fault.offset;
+}
+
 /* What a peer did wrong, or what happened to it. */
 static void log_error(const struct pixi_conn *c, const struct pixi_link_end *end)
 {
@@ -98,7 +121,7 @@ static void log_error(const struct pixi_conn *c, const struct pixi_link_end *end
         pixi_log(PIXI_LOG_INFO, "%s: TLS: %s", c->from, end->problem);
     else if (*pixi_err_clause(end->err))
         pixi_log(PIXI_LOG_INFO, "%s: %s at byte %llu (%s)", c->from, pixi_err_text(end->err),
-                 (unsigned long long)c->link.reader.fault.offset, pixi_err_clause(end->err));
+                 (unsigned long long)fault_offset(c, end->err), pixi_err_clause(end->err));
     else
         pixi_log(PIXI_LOG_INFO, "%s: %s", c->from, pixi_err_text(end->err));
 }
@@ -129,8 +152,11 @@ static void count_end(struct pixi_conn *c, const struct pixi_link_end *end)
     if (!end->is_ours || !c->link.was_open)
         return;
     switch (end->err) {
+    case PIXI_E_MQTT_TOO_BIG:
     case PIXI_E_WS_TOO_BIG: refused[PIXI_REFUSED_MESSAGE_BYTES]++; break;
+    case PIXI_E_MQTT_KEEP_ALIVE:
     case PIXI_E_WS_PONG: refused[PIXI_REFUSED_KEEPALIVE]++; break;
+    case PIXI_E_MQTT_RECEIVE_MAX: refused[PIXI_REFUSED_INFLIGHT]++; break;
     case PIXI_E_QUEUE: refused[PIXI_REFUSED_QUEUE_BYTES]++; break;
     default: refused[PIXI_REFUSED_PROTOCOL] += pixi_ws_close_for(end->err) != PIXI_WS_CLOSE_INTERNAL; break;
     }
@@ -147,6 +173,7 @@ static void on_close(struct pixi_link *k, const struct pixi_link_end *end)
     c->is_ended = true;
     if (c->peer.hub)
         pixi_hub_leave(&c->server->hub, &c->peer);
+    pixi_mqtt_on_close(c);
     pixi_call_drop_all(c);
     if (c->pump.is_queued) {
         /* the pump is still in the loop's list: it runs, finds a link that is closed, and then comes this again */
@@ -250,7 +277,7 @@ static int start_hub(struct pixi_server *s, struct pixi_buf *problem)
     limits.requests_per_peer = s->settings->limits.requests;
     s->gateway = (struct pixi_hub_gateway){.call = &pixi_gateway_calls, .ctx = s};
     pixi_hub_init(&s->hub, pixi_server_store_calls(&s->store), &limits, hash_key);
-    return PIXI_OK;
+    return pixi_mqtt_sessions_init(s);
 }
 
 static int open_listener(struct pixi_server *s, const char *text, enum pixi_server_way way,
@@ -266,7 +293,7 @@ static int open_listener(struct pixi_server *s, const char *text, enum pixi_serv
                       text);
         return PIXI_E_SETTINGS;
     }
-    if (way != PIXI_SERVER_WITH_TLS && !pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
+    if (!pixi_server_way_is_secure(way) && !pixi_addr_is_loopback(&addr) && !s->settings->insecure) {
         pixi_buf_putf(
             problem,
             "listen: %s is reachable from other machines, and API keys would cross the network in clear\n"
@@ -291,11 +318,12 @@ static int open_listener(struct pixi_server *s, const char *text, enum pixi_serv
 
 static int open_listeners(struct pixi_server *s, struct pixi_buf *problem)
 {
-    const struct pixi_conf_strings *texts[] = {&s->settings->listen, &s->settings->tls.listen,
-                                               &s->settings->metrics.listen};
+    const struct pixi_conf_strings *texts[PIXI_SERVER_WAYS] = {
+        &s->settings->listen, &s->settings->tls.listen, &s->settings->mqtt.listen,
+        &s->settings->mqtt.tls_listen, &s->settings->metrics.listen};
     int rc = PIXI_OK;
 
-    for (unsigned way = PIXI_SERVER_PLAIN; way <= PIXI_SERVER_METRICS; way++)
+    for (unsigned way = PIXI_SERVER_PLAIN; way < PIXI_SERVER_WAYS; way++)
         for (size_t i = 0; rc == PIXI_OK && i < texts[way]->count && i < PIXI_SERVER_LISTEN_MAX; i++)
             rc = open_listener(s, (const char *)texts[way]->at[i].p, (enum pixi_server_way)way, problem);
     return rc;
@@ -341,8 +369,10 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     pixi_server_take_limits(s);
     s->usage = calloc(pixi_keys_count(keys) + 1, sizeof *s->usage);
     rc = s->usage ? start_hub(s, problem) : PIXI_E_NOMEM;
-    if (rc == PIXI_OK && settings->tls.listen.count)
+    if (rc == PIXI_OK && settings->tls.listen.count + settings->mqtt.tls_listen.count)
         rc = pixi_server_reload_tls(s, problem);
+    if (rc == PIXI_OK)
+        rc = pixi_mqtt_load(s);
     if (rc == PIXI_OK)
         rc = open_listeners(s, problem);
     if (rc != PIXI_OK) {
@@ -351,6 +381,7 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     }
     pixi_loop_set_timer(loop, &s->trim, TRIM_MS);
     pixi_server_set_sweep(s);
+    pixi_mqtt_sys_start(s);
     *out = s;
     return PIXI_OK;
 }
@@ -362,7 +393,8 @@ void pixi_server_set_page(struct pixi_server *s, const struct pixi_page *page)
 
 bool pixi_server_listening(const struct pixi_server *s, size_t i, char *out, size_t len)
 {
-    static const char *const ways[] = {"", " with TLS", " for metrics"};
+    static const char *const ways[PIXI_SERVER_WAYS] = {"", " with TLS", " for MQTT", " for MQTT with TLS",
+                                                       " for metrics"};
     char text[PIXI_ADDR_TEXT];
 
     if (i >= s->listener_count)
@@ -394,6 +426,10 @@ static void send_away(struct pixi_server *s, struct pixi_conn *c)
     struct pixi_json_out w;
     uint32_t r = 0;
 
+    if (c->mqtt) {
+        pixi_mqtt_disconnect(c, PIXI_MQTT_R_SHUTTING_DOWN, PIXI_WS_CLOSE_RESTART, "restarting");
+        return;
+    }
     if (c->link.state == PIXI_LINK_OPEN && c->peer.hub) {
         if (getrandom(&r, sizeof r, 0) < 0)
             r = (uint32_t)(uintptr_t)c >> 4; /* any spread will do */
@@ -416,7 +452,7 @@ void pixi_server_drain(struct pixi_server *s, void (*on_idle)(void *ctx), void *
     s->on_idle = on_idle;
     s->idle_ctx = ctx;
     s->drain.on_due = on_drain_due;
-    close_listeners(s, PIXI_SERVER_WITH_TLS); /* operators may look on */
+    close_listeners(s, PIXI_SERVER_MQTT_WITH_TLS); /* operators may look on */
     for (struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next)
         if (PIXI_LIST_ITEM(l, struct pixi_conn, in_server)->rank != PIXI_CONN_OPERATOR)
             send_away(s, PIXI_LIST_ITEM(l, struct pixi_conn, in_server));
@@ -428,11 +464,13 @@ void pixi_server_free(struct pixi_server *s)
     if (!s)
         return;
     s->on_idle = NULL;
+    s->is_draining = true; /* no will is sent now */
     close_listeners(s, PIXI_SERVER_METRICS);
     for (struct pixi_list *l = s->conns.next; l != &s->conns; l = l->next)
         pixi_link_drop(&PIXI_LIST_ITEM(l, struct pixi_conn, in_server)->link, PIXI_E_WS_CLOSED);
     while (s->conn_count > 0)
         pixi_loop_turn(s->loop, 0);
+    pixi_mqtt_sessions_clear(s);
     pixi_loop_cancel_timer(s->loop, &s->deadline);
     pixi_loop_cancel_timer(s->loop, &s->trim);
     pixi_loop_cancel_timer(s->loop, &s->drain);

@@ -142,6 +142,22 @@ static const struct pixi_conf_row rows[] = {
      .initial = "[]",
      .expected = "ADDRESS:PORT such as 127.0.0.1:8770 or [::1]:8770",
      .check = check_listen},
+    {.path = "mqtt.listen",
+     .kind = PIXI_CONF_STRINGS,
+     .flags = PIXI_CONF_AT_START,
+     .offset = AT(mqtt.listen),
+     .max = PIXI_SERVER_LISTEN_MAX,
+     .initial = "[]",
+     .expected = "ADDRESS:PORT such as 127.0.0.1:1883 or [::1]:1883",
+     .check = check_listen},
+    {.path = "mqtt.tls_listen",
+     .kind = PIXI_CONF_STRINGS,
+     .flags = PIXI_CONF_AT_START,
+     .offset = AT(mqtt.tls_listen),
+     .max = PIXI_SERVER_LISTEN_MAX,
+     .initial = "[]",
+     .expected = "ADDRESS:PORT such as 0.0.0.0:8883 or [::]:8883",
+     .check = check_listen},
     {.path = "insecure",
      .kind = PIXI_CONF_BOOL,
      .flags = PIXI_CONF_AT_START,
@@ -200,8 +216,15 @@ static const struct pixi_conf_row rows[] = {
     COUNT(limits.publish_bytes_per_s, 0, PIXI_KEYS_BYTES_MAX, "0", "bytes"),
     COUNT_AS(PIXI_CONF_AT_START, limits.retained_count, 1, 1000000000, "100000", "messages"),
     COUNT_AS(PIXI_CONF_AT_START, limits.retained_bytes, 1024, 1ull << 40, "268435456", "bytes"),
+    COUNT(limits.sessions, 1, 1000000, "10000", "sessions"),
+    COUNT(limits.session_expiry_s, 0, YEAR_S, "604800", "seconds"),
+    COUNT_AS(PIXI_CONF_AT_START, limits.session_messages, 1, 1000000000, "100000", "messages"),
+    COUNT_AS(PIXI_CONF_AT_START, limits.session_bytes, 1024, 1ull << 40, "67108864", "bytes"),
+    COUNT_AS(PIXI_CONF_AT_START, limits.inflight, 1, 1000, "100", "messages"),
+    COUNT(limits.topic_aliases, 0, 1000, "32", "topic aliases"),
     COUNT(keepalive.interval_ms, 1, HOUR_MS, "30000", "milliseconds"),
     COUNT(keepalive.timeout_ms, 1, HOUR_MS, "10000", "milliseconds"),
+    COUNT(keepalive.mqtt_max_s, 0, 65535, "60", "seconds"),
     {.path = "log.format", .kind = PIXI_CONF_ENUM, .offset = AT(log.format), .choices = log_formats},
     {.path = "log.level",
      .kind = PIXI_CONF_ENUM,
@@ -243,12 +266,18 @@ int pixi_server_settings_override(struct pixi_server_settings *s, const char *me
 
 static void take_tls(struct pixi_server_settings *s, struct pixi_buf *mistakes)
 {
+    static const char without_files[] =
+        "found without tls.cert_file and tls.key_file, expected both beside it";
+
     s->tls_files.cert_file = pixi_conf_path(&s->conf, "tls.cert_file", s->tls.cert_file);
     s->tls_files.key_file = pixi_conf_path(&s->conf, "tls.key_file", s->tls.key_file);
     s->tls_files.client_ca_file = pixi_conf_path(&s->conf, "tls.client_ca_file", s->tls.client_ca_file);
-    if (s->tls.listen.count && (!s->tls.cert_file || !s->tls.key_file))
-        pixi_conf_mistake(&s->conf, "tls.listen", mistakes,
-                          "found without tls.cert_file and tls.key_file, expected both beside it");
+    if (s->tls.cert_file && s->tls.key_file)
+        return;
+    if (s->tls.listen.count)
+        pixi_conf_mistake(&s->conf, "tls.listen", mistakes, "%s", without_files);
+    if (s->mqtt.tls_listen.count)
+        pixi_conf_mistake(&s->conf, "mqtt.tls_listen", mistakes, "%s", without_files);
 }
 
 /* TLS apart, only this machine may reach what is listened to, unless the settings say so. */
@@ -289,6 +318,7 @@ int pixi_server_settings_load(struct pixi_server_settings *s, const char *path, 
         s->page_path = pixi_conf_path(&s->conf, "page", s->page);
         s->data_path = pixi_conf_path(&s->conf, "data", s->data);
         check_listeners(s, "listen", &s->listen, ", tls.listen,", mistakes);
+        check_listeners(s, "mqtt.listen", &s->mqtt.listen, ", mqtt.tls_listen,", mistakes);
         check_listeners(s, "metrics.listen", &s->metrics.listen, "", mistakes);
         check_queue(s, mistakes);
         take_tls(s, mistakes);

@@ -27,6 +27,9 @@ struct pixi_server_settings {
     struct {
         struct pixi_conf_strings listen;
     } metrics;
+    struct {
+        struct pixi_conf_strings listen, tls_listen;
+    } mqtt;
     bool insecure;         /* listen beyond loopback without TLS */
     const char *keys_file; /* as given; keys_path is what to open */
     const char *page;      /* a folder, as given; page_path is what to read; NULL: what is built in */
@@ -40,9 +43,12 @@ struct pixi_server_settings {
         uint64_t subscriptions, calls, requests;
         uint64_t publishes_per_s, publish_bytes_per_s; /* of a key that has none of its own; 0: none */
         uint64_t retained_count, retained_bytes;
+        uint64_t sessions, session_expiry_s; /* 0 s: any */
+        uint64_t session_messages, session_bytes;
+        uint64_t inflight, topic_aliases;
     } limits;
     struct {
-        uint64_t interval_ms, timeout_ms;
+        uint64_t interval_ms, timeout_ms, mqtt_max_s;
     } keepalive;
     struct {
         unsigned format, level; /* enum pixi_log_format, pixi_log_level */

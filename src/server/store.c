@@ -27,6 +27,8 @@ static int make_memory(struct pixi_server_store *s, const struct pixi_server_set
     config.policy_count = take_policies(settings, policies);
     config.retained_count = settings->limits.retained_count;
     config.retained_bytes = settings->limits.retained_bytes;
+    config.wanted_messages = settings->limits.session_messages;
+    config.wanted_bytes = settings->limits.session_bytes;
     if (getrandom(&config.epoch, sizeof config.epoch, 0) < 0 ||
         getrandom(config.hash_key, sizeof config.hash_key, 0) < 0)
         return PIXI_E_SYS;
@@ -110,6 +112,9 @@ static int open_disk(struct pixi_server_store *s, const struct pixi_server_setti
     config.policy_count = take_policies(settings, policies);
     config.retained_count = settings->limits.retained_count;
     config.retained_bytes = settings->limits.retained_bytes;
+    config.wanted_messages = settings->limits.session_messages;
+    config.wanted_bytes = settings->limits.session_bytes;
+    config.records = UINT32_MAX; /* sessions have a limit of their own */
     config.now_ms = pixi_clock_wall_ms();
     if (getrandom(&config.new_epoch, sizeof config.new_epoch, 0) < 0 ||
         getrandom(config.hash_key, sizeof config.hash_key, 0) < 0)
@@ -163,6 +168,8 @@ struct pixi_sqlite_store_stats pixi_server_store_stats(const struct pixi_server_
                                             .bytes = m.bytes,
                                             .retained = m.retained,
                                             .retained_bytes = m.retained_bytes,
+                                            .wanted = m.wanted,
+                                            .wanted_bytes = m.wanted_bytes,
                                             .producers = m.producers,
                                             .seqs = m.seqs,
                                             .records = m.records,

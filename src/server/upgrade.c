@@ -75,6 +75,16 @@ static void find_keys(const struct pixi_http_head *h, const struct pixi_ws_reque
             add_protocol_key(f, r->protocols[i]);
 }
 
+static bool is_mqtt(struct pixi_cur protocol)
+{
+    return pixi_cur_equals(protocol, pixi_cur_str(PIXI_SERVER_MQTT_PROTOCOL));
+}
+
+static bool is_spoken(struct pixi_cur protocol)
+{
+    return pixi_cur_equals(protocol, pixi_cur_str(PIXI_SERVER_PROTOCOL)) || is_mqtt(protocol);
+}
+
 /* The dialect to speak; false: only others were offered. Offering nothing means pixi.v1 without saying so. */
 static bool choose_protocol(const struct pixi_ws_request *r, struct pixi_cur *chosen)
 {
@@ -82,7 +92,7 @@ static bool choose_protocol(const struct pixi_ws_request *r, struct pixi_cur *ch
 
     *chosen = pixi_cur_init(NULL, 0);
     for (size_t i = 0; i < r->protocol_count; i++) {
-        if (pixi_cur_equals(r->protocols[i], pixi_cur_str(PIXI_SERVER_PROTOCOL)))
+        if (is_spoken(r->protocols[i]) && !chosen->p) /* the client's first choice */
             *chosen = r->protocols[i];
         else if (!is_key_protocol(r->protocols[i]))
             is_other = true;
@@ -113,23 +123,30 @@ static bool is_origin_allowed(const struct pixi_conn *c, const struct pixi_http_
     return false;
 }
 
+void pixi_permit_of_key(struct pixi_permit *permit, const struct pixi_key *key)
+{
+    *permit = (struct pixi_permit){0};
+    if (key)
+        *permit = (struct pixi_permit){.name = pixi_cur_str(key->name),
+                                       .publish = key->publish.at,
+                                       .publish_count = key->publish.count,
+                                       .subscribe = key->subscribe.at,
+                                       .subscribe_count = key->subscribe.count};
+}
+
 void pixi_conn_take_key(struct pixi_conn *c, const struct pixi_key *key)
 {
     c->key = key;
     c->usage = key ? &c->server->usage[key - pixi_keys_at(c->server->keys, 0)] : NULL;
-    c->permit = (struct pixi_permit){0};
-    if (!key)
-        return;
-    c->permit = (struct pixi_permit){.name = pixi_cur_str(key->name),
-                                     .publish = key->publish.at,
-                                     .publish_count = key->publish.count,
-                                     .subscribe = key->subscribe.at,
-                                     .subscribe_count = key->subscribe.count};
+    pixi_permit_of_key(&c->permit, key);
 }
 
+/* MQTT's clients outside of browsers name the server itself, and https:// whatever they speak (paho does). A page gains
+ * nothing by it: the key is in the CONNECT. */
 static const struct pixi_refusal two_keys = {400, PIXI_REFUSED_KEY, "two API keys that differ", NULL, NULL};
-static const struct pixi_refusal no_dialect = {
-    400, PIXI_REFUSED_SUBPROTOCOL, "no offered subprotocol is spoken here: offer pixi.v1", NULL, NULL};
+static const struct pixi_refusal no_dialect = {400, PIXI_REFUSED_SUBPROTOCOL,
+                                               "no offered subprotocol is spoken here: offer pixi.v1 or mqtt",
+                                               NULL, NULL};
 static const struct pixi_refusal bad_origin = {
     403, PIXI_REFUSED_ORIGIN, "this Origin is not allowed: see \"origins\" in the server's settings", NULL,
     NULL};
@@ -142,7 +159,7 @@ static const struct pixi_refusal bad_key = {401, PIXI_REFUSED_KEY, "the API key 
 
 /* NULL: this one may come in (c->key), or is to be told with 3000 (c->is_unauthorized). */
 static const struct pixi_refusal *authorize(struct pixi_conn *c, const struct pixi_http_head *h,
-                                            const struct pixi_ws_request *r)
+                                            const struct pixi_ws_request *r, struct pixi_cur protocol)
 {
     struct found_key found = {.len = 0};
     const struct pixi_key *key;
@@ -160,6 +177,8 @@ static const struct pixi_refusal *authorize(struct pixi_conn *c, const struct pi
         pixi_conn_take_key(c, key);
         return NULL;
     }
+    if (is_mqtt(protocol) && !found.is_there && !found.is_malformed)
+        return NULL; /* its CONNECT has it */
     /* a script in a browser cannot read an HTTP refusal: it is upgraded and told by a close code */
     c->is_unauthorized = r->origin.p != NULL;
     if (c->is_unauthorized)
@@ -180,7 +199,7 @@ static void upgrade(struct pixi_conn *c, const struct pixi_http_head *h, const s
         pixi_conn_refuse(c, &no_dialect);
         return;
     }
-    refusal = authorize(c, h, r);
+    refusal = authorize(c, h, r, protocol);
     if (refusal)
         pixi_conn_refuse(c, refusal);
     else

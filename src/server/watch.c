@@ -1,6 +1,6 @@
 /* watch.c -- connections that take too long over something, and the count of what was refused. */
 #include "base/log.h"
-#include "server/conn.h"
+#include "server/mqtt.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,7 +50,27 @@ void pixi_server_count_refused(struct pixi_server *s, enum pixi_refused reason, 
 static void end(struct pixi_conn *c, enum pixi_refused reason, uint16_t code, const char *why)
 {
     pixi_server_count_refused(c->server, reason, c->from, "%s; closing with %u", why, code);
-    pixi_link_close(&c->link, code, why);
+    pixi_conn_close(c, code, why);
+}
+
+void pixi_conn_close(struct pixi_conn *c, uint16_t code, const char *why)
+{
+    static const struct {
+        uint16_t code;
+        enum pixi_mqtt_reason reason;
+    } rows[] = {
+        {PIXI_WS_CLOSE_LATER, PIXI_MQTT_R_QUOTA},
+        {PIXI_WS_CLOSE_TIMEOUT, PIXI_MQTT_R_ADMINISTRATIVE},
+    };
+    enum pixi_mqtt_reason reason = PIXI_MQTT_R_UNSPECIFIED;
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].code == code)
+            reason = rows[i].reason;
+    if (c->mqtt)
+        pixi_mqtt_disconnect(c, reason, code, why);
+    else
+        pixi_link_close(&c->link, code, why);
 }
 
 /* Has nothing of what waits left for so long? */
@@ -68,17 +88,20 @@ static bool stands_still(struct pixi_conn *c, uint64_t now_ms, uint64_t stall_ms
 /* Does it want nothing, and has it said nothing but pings and pongs for so long? */
 static bool is_idle(const struct pixi_conn *c, uint64_t now_ms, uint64_t idle_ms)
 {
-    return idle_ms && now_ms - c->active_ms >= idle_ms && c->peer.sub_count == 0 && c->call_count == 0;
+    size_t sub_count = c->mqtt && c->mqtt->session ? c->mqtt->session->peer.sub_count : c->peer.sub_count;
+
+    return idle_ms && now_ms - c->active_ms >= idle_ms && sub_count == 0 && c->call_count == 0;
 }
 
 static void look_at(struct pixi_conn *c, uint64_t now_ms)
 {
     const struct pixi_server_settings *set = c->server->settings;
     bool is_still = stands_still(c, now_ms, set->limits.stall_ms);
+    uint64_t begun_ms = c->mqtt && c->mqtt->begun_ms ? c->mqtt->begun_ms : c->link.begun_ms;
 
     if (c->link.state != PIXI_LINK_OPEN)
         return; /* the link has a time for everything else */
-    if (c->link.begun_ms && set->limits.message_ms && now_ms - c->link.begun_ms >= set->limits.message_ms)
+    if (begun_ms && set->limits.message_ms && now_ms - begun_ms >= set->limits.message_ms)
         end(c, PIXI_REFUSED_MESSAGE_MS, PIXI_WS_CLOSE_TIMEOUT, "a message took too long to come");
     else if (is_still)
         end(c, PIXI_REFUSED_STALL_MS, PIXI_WS_CLOSE_LATER, "too slow a reader: nothing left for too long");

@@ -13,7 +13,7 @@
 struct backend_config {
     const struct pixi_policy *policies;
     size_t policy_count;
-    size_t retained_count, records;
+    size_t retained_count, records, wanted_messages;
     uint64_t epoch;
 };
 
@@ -49,6 +49,8 @@ static inline int backend_memory_open(const struct backend_config *c, struct pix
         config.retained_count = c->retained_count;
     if (c->records)
         config.records = c->records;
+    if (c->wanted_messages)
+        config.wanted_messages = c->wanted_messages;
     rc = pixi_memory_new(&config, &backend_open.memory);
     if (rc == PIXI_OK)
         *out = pixi_memory_store(backend_open.memory);
@@ -111,6 +113,8 @@ static inline struct pixi_sqlite_store_config backend_sqlite_config(const struct
         config.retained_count = c->retained_count;
     if (c->records)
         config.records = c->records;
+    if (c->wanted_messages)
+        config.wanted_messages = c->wanted_messages;
     return config;
 }
 

@@ -160,6 +160,7 @@ static uint64_t last_read;
 static uint64_t read_next;
 static int read_err;
 static unsigned read_count;
+static bool is_spoilt; /* bytes of rows may be any that nobody can tell from right ones */
 
 static inline int on_message(void *ctx, const struct pixi_msg *msg)
 {
@@ -169,6 +170,8 @@ static inline int on_message(void *ctx, const struct pixi_msg *msg)
     (void)ctx;
     assert_true(msg->pos.offset > last_read);
     last_read = msg->pos.offset;
+    if (is_spoilt)
+        return PIXI_OK;
     assert_int_equal(pixi_cur_left(&msg->payload), sizeof number);
     memcpy(&number, msg->payload.p, sizeof number);
     assert_true(number < sent_count);

@@ -5,6 +5,7 @@
 #include "store/records.h"
 #include "store/retained.h"
 #include "store/ring.h"
+#include "store/wanted.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ const struct pixi_memory_config pixi_memory_config_default = {
     .producers = 10000,
     .seqs = 1 << 20,
     .seqs_per_producer = 65536,
+    .wanted_messages = 100000,
+    .wanted_bytes = 64 << 20,
     .records = 1024,
 };
 
@@ -27,6 +30,7 @@ struct pixi_memory {
     struct pixi_retained retained;
     struct pixi_dedup dedup;
     struct pixi_records records;
+    struct pixi_wanted wanted;
     struct pixi_filters filters;
     struct pixi_ring ring[PIXI_HISTORIES_MAX]; /* the policies', and one more */
 };
@@ -37,9 +41,11 @@ static struct pixi_memory *memory_of(struct pixi_store *store)
 }
 
 /* NULL: nothing keeps it. */
-static struct pixi_ring *ring_for(struct pixi_memory *m, const struct pixi_msg *msg)
+static struct pixi_ring *ring_for(struct pixi_memory *m, const struct pixi_msg *msg, unsigned flags)
 {
-    size_t owner = pixi_filters_owner(&m->filters, msg->topic, msg->flags);
+    size_t owner = pixi_filters_owner(&m->filters, msg->topic,
+                                      flags & PIXI_STORE_WANTED ? msg->flags | PIXI_MSG_RETAIN
+                                                                : msg->flags); /* those for sessions, too */
 
     return owner == PIXI_HISTORIES_MAX ? NULL : &m->ring[owner];
 }
@@ -48,20 +54,24 @@ static struct pixi_ring *ring_for(struct pixi_memory *m, const struct pixi_msg *
 struct plan {
     struct pixi_ring *ring; /* NULL: none */
     struct pixi_dedup_place place;
+    bool is_wanted;
     uint64_t before; /* the same message's offset, from an earlier time; UINT64_MAX: it is new */
 };
 
-static int make_plan(struct pixi_memory *m, const struct pixi_msg *msg, struct plan *plan)
+static int make_plan(struct pixi_memory *m, const struct pixi_msg *msg, unsigned flags, struct plan *plan)
 {
     int rc;
 
-    *plan = (struct plan){.ring = ring_for(m, msg), .before = UINT64_MAX};
+    *plan = (struct plan){
+        .ring = ring_for(m, msg, flags), .is_wanted = flags & PIXI_STORE_WANTED, .before = UINT64_MAX};
     if (msg->flags & PIXI_MSG_KEY) {
         rc = pixi_dedup_check(&m->dedup, msg, &plan->place, &plan->before);
         if (rc || plan->before != UINT64_MAX)
             return rc;
     }
     if (plan->ring && !pixi_ring_fits(plan->ring, pixi_msg_size(msg)))
+        return PIXI_E_STORAGE;
+    if (plan->is_wanted && !pixi_wanted_fits(&m->wanted, pixi_msg_size(msg)))
         return PIXI_E_STORAGE;
     return msg->flags & PIXI_MSG_RETAIN ? pixi_retained_reserve(&m->retained, msg) : PIXI_OK;
 }
@@ -70,6 +80,8 @@ static void carry_out(struct pixi_memory *m, const struct plan *plan, const stru
 {
     if (plan->ring)
         pixi_ring_put(plan->ring, msg);
+    if (plan->is_wanted)
+        pixi_wanted_put(&m->wanted, msg, m->store.is_wanted, m->store.ctx);
     if (msg->flags & PIXI_MSG_RETAIN)
         pixi_retained_put(&m->retained, msg);
     if (msg->flags & PIXI_MSG_KEY)
@@ -83,7 +95,7 @@ static void append(struct pixi_store *store, const struct pixi_msg *msg, unsigne
     struct pixi_commit commit = {0};
     struct plan plan;
 
-    commit.err = make_plan(m, msg, &plan);
+    commit.err = make_plan(m, msg, flags, &plan);
     if (!commit.err && plan.before == UINT64_MAX) {
         /* A key's duplicates are told the same position whatever they ask for: it always gets one. */
         if (plan.ring || flags & PIXI_STORE_WANTS_POSITION || msg->flags & PIXI_MSG_KEY)
@@ -187,6 +199,41 @@ static void read_history(struct pixi_store *store, struct pixi_store_read *read)
     read->on_end(read->ctx, PIXI_OK, offset);
 }
 
+/* The same of what was appended as wanted. */
+static void read_wanted(const struct pixi_memory *m, struct pixi_store_read *read)
+{
+    const struct pixi_ring *ring = &m->wanted.ring;
+    uint64_t next = read->upto + 1;
+    struct given g = {.read = read};
+    struct pixi_msg msg;
+
+    if (!(read->flags & PIXI_STORE_SKIP_GAPS) && m->wanted.trimmed >= read->from) {
+        read->on_end(read->ctx, PIXI_E_HISTORY, read->from);
+        return;
+    }
+    for (uint64_t i = pixi_ring_seek(ring, read->from); i < ring->count; i++) {
+        msg = pixi_ring_at(ring, i);
+        if (msg.pos.offset > read->upto)
+            break;
+        next = msg.pos.offset;
+        if (is_enough(&g))
+            break;
+        give(m, &g, &msg);
+        if (g.is_refused)
+            break;
+        next = read->upto + 1;
+    }
+    read->on_end(read->ctx, PIXI_OK, next);
+}
+
+static void read_messages(struct pixi_store *store, struct pixi_store_read *read)
+{
+    if (read->flags & PIXI_STORE_FOR_SESSIONS)
+        read_wanted(memory_of(store), read);
+    else
+        read_history(store, read);
+}
+
 static void read_last(struct pixi_store *store, struct pixi_store_read *read)
 {
     struct pixi_memory *m = memory_of(store);
@@ -234,6 +281,11 @@ static struct pixi_position head(struct pixi_store *store)
     return memory_of(store)->head;
 }
 
+static uint64_t wanted_from(struct pixi_store *store)
+{
+    return memory_of(store)->wanted.trimmed + 1;
+}
+
 static void trim(struct pixi_store *store, uint64_t now_ms)
 {
     struct pixi_memory *m = memory_of(store);
@@ -260,16 +312,24 @@ static void put(struct pixi_store *store, const struct pixi_record *record, stru
     answer.on_record(answer.ctx, rc, &now);
 }
 
+static void list(struct pixi_store *store, struct pixi_cur prefix, struct pixi_record_answer answer)
+{
+    pixi_records_list(&memory_of(store)->records, prefix, answer.on_record, answer.ctx);
+    answer.on_record(answer.ctx, PIXI_OK, NULL);
+}
+
 static const struct pixi_store_calls calls = {
     .append = append,
-    .read = read_history,
+    .read = read_messages,
     .last = read_last,
     .cancel = cancel,
     .kept = kept,
     .head = head,
+    .wanted_from = wanted_from,
     .trim = trim,
     .get = get,
     .put = put,
+    .list = list,
 };
 
 static int add_ring(struct pixi_ring *ring, const struct pixi_policy *p)
@@ -301,7 +361,9 @@ int pixi_memory_new(const struct pixi_memory_config *config, struct pixi_memory 
     pixi_retained_init(&m->retained, config->retained_count, config->retained_bytes, config->hash_key);
     pixi_dedup_init(&m->dedup, config->producers, config->seqs, config->seqs_per_producer, config->hash_key);
     pixi_records_init(&m->records, config->records, config->hash_key);
-    rc = add_histories(m, config);
+    rc = pixi_wanted_init(&m->wanted, config->wanted_messages, config->wanted_bytes);
+    if (rc == PIXI_OK)
+        rc = add_histories(m, config);
     if (rc) {
         pixi_memory_free(m);
         return rc;
@@ -320,6 +382,7 @@ void pixi_memory_free(struct pixi_memory *m)
     pixi_retained_clear(&m->retained);
     pixi_dedup_clear(&m->dedup);
     pixi_records_clear(&m->records);
+    pixi_wanted_clear(&m->wanted);
     free(m);
 }
 
@@ -333,6 +396,8 @@ struct pixi_memory_stats pixi_memory_stats(const struct pixi_memory *m)
     struct pixi_memory_stats s = {
         .retained = m->retained.count,
         .retained_bytes = m->retained.bytes,
+        .wanted = m->wanted.ring.count,
+        .wanted_bytes = m->wanted.ring.bytes,
         .producers = m->dedup.producers.count,
         .seqs = m->dedup.seqs,
         .records = m->records.table.count,

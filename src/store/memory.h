@@ -14,13 +14,14 @@ struct pixi_memory_config {
     size_t retained_count, retained_bytes; /* ceilings; bytes as they are allocated */
     size_t producers;                      /* idempotency: producers known at a time */
     size_t seqs, seqs_per_producer;        /* idempotency: answered and not yet below `low` */
+    size_t wanted_messages, wanted_bytes;  /* kept for sessions; messages 0: none */
     size_t records;                        /* small records, of at most PIXI_RECORD_MAX bytes each */
     uint64_t epoch;                        /* random, not 0 */
     uint8_t hash_key[16];                  /* random */
 };
 
 /* Everything but epoch and hash_key: no policies, 65,536 retained messages and 64 MiB, 10,000 producers, 65,536 seqs
- * each and 1,048,576 in all, 1,024 records. */
+ * each and 1,048,576 in all, 100,000 messages and 64 MiB for sessions, 1,024 records. */
 extern const struct pixi_memory_config pixi_memory_config_default;
 
 struct pixi_memory;
@@ -43,6 +44,7 @@ struct pixi_store *pixi_memory_store(struct pixi_memory *memory);
 struct pixi_memory_stats {
     uint64_t messages, bytes; /* in the rings */
     uint64_t retained, retained_bytes;
+    uint64_t wanted, wanted_bytes; /* kept for sessions */
     uint64_t producers, seqs, records;
 };
 struct pixi_memory_stats pixi_memory_stats(const struct pixi_memory *memory);

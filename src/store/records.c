@@ -90,3 +90,25 @@ int pixi_records_put(struct pixi_records *r, const struct pixi_record *record)
         pixi_table_add(&r->table, &h->link, pixi_siphash(r->key, record->key));
     return PIXI_OK;
 }
+
+static void list_bucket(struct pixi_table_link *l, struct pixi_cur prefix,
+                        void (*on_record)(void *ctx, int err, const struct pixi_record *record), void *ctx)
+{
+    size_t len = pixi_cur_left(&prefix);
+
+    for (; l; l = l->next) {
+        const struct held *h = held_of(l);
+        struct pixi_record record = {pixi_cur_init(h->bytes, h->key_len),
+                                     pixi_cur_init(h->bytes + h->key_len, h->value_len), h->version};
+
+        if (h->key_len >= len && (!len || memcmp(h->bytes, prefix.p, len) == 0))
+            on_record(ctx, PIXI_OK, &record);
+    }
+}
+
+void pixi_records_list(const struct pixi_records *r, struct pixi_cur prefix,
+                       void (*on_record)(void *ctx, int err, const struct pixi_record *record), void *ctx)
+{
+    for (size_t i = 0; i < r->table.size; i++)
+        list_bucket(r->table.bucket[i], prefix, on_record, ctx);
+}

@@ -23,4 +23,8 @@ struct pixi_record pixi_records_get(const struct pixi_records *r, struct pixi_cu
  *   PIXI_OK | PIXI_E_KEY_REUSED | PIXI_E_STORAGE (too many, or too large) | PIXI_E_NOMEM */
 int pixi_records_put(struct pixi_records *r, const struct pixi_record *record);
 
+/* pixi_records_list -- on_record for each whose key begins with prefix; it changes nothing meanwhile. */
+void pixi_records_list(const struct pixi_records *r, struct pixi_cur prefix,
+                       void (*on_record)(void *ctx, int err, const struct pixi_record *record), void *ctx);
+
 #endif

@@ -205,8 +205,11 @@ static void fill(struct pixi_retained_msg *m, const struct pixi_msg *msg)
 {
     uint8_t *to = m->bytes;
 
-    m->msg = (struct pixi_msg){
-        .time_ms = msg->time_ms, .expires_ms = msg->expires_ms, .pos = msg->pos, .flags = PIXI_MSG_RETAIN};
+    m->msg = (struct pixi_msg){.time_ms = msg->time_ms,
+                               .expires_ms = msg->expires_ms,
+                               .pos = msg->pos,
+                               .flags = msg->flags & PIXI_MSG_KEPT,
+                               .origin = msg->origin};
     m->msg.topic = copy(&to, msg->topic);
     m->msg.headers = copy(&to, msg->headers);
     m->msg.payload = copy(&to, msg->payload);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 struct pixi_ring_slot {
-    uint64_t offset, at, time_ms, expires_ms;
+    uint64_t offset, at, time_ms, expires_ms, origin;
     uint32_t topic_len, headers_len, payload_len;
     uint32_t flags;
 };
@@ -46,10 +46,11 @@ static bool is_expired(const struct pixi_ring_slot *s, uint64_t now_ms)
     return s->expires_ms && s->expires_ms <= now_ms;
 }
 
-static void drop_oldest(struct pixi_ring *r, uint64_t now_ms)
+void pixi_ring_drop_oldest(struct pixi_ring *r, uint64_t now_ms)
 {
     const struct pixi_ring_slot *s = slot_at(r, 0);
 
+    assert(r->count);
     /* What has expired is nobody's loss. */
     if (!is_expired(s, now_ms))
         r->trimmed = s->offset;
@@ -66,28 +67,32 @@ void pixi_ring_trim(struct pixi_ring *r, uint64_t now_ms)
         s = slot_at(r, 0);
         if (!is_expired(s, now_ms) && !(r->max_age_ms && s->time_ms + r->max_age_ms <= now_ms))
             return;
-        drop_oldest(r, now_ms);
+        pixi_ring_drop_oldest(r, now_ms);
     }
 }
 
 /* Where len bytes can go. Free is what lies between `write` and the oldest message: one piece when the messages
  * go round the end, else one behind them and one before. */
-static bool find_room(struct pixi_ring *r, uint64_t len, uint64_t *at)
+static bool find_room(const struct pixi_ring *r, uint64_t len, uint64_t *at)
 {
-    uint64_t oldest = r->count ? slot_at(r, 0)->at : 0;
+    uint64_t oldest = r->count ? slot_at(r, 0)->at : 0, write = r->count ? r->write : 0;
     bool is_round;
 
     if (r->count == r->max_messages)
         return false;
-    if (!r->count)
-        r->write = 0;
-    is_round = r->count && r->write <= oldest;
-    if ((is_round ? oldest : r->max_bytes) - r->write >= len) {
-        *at = r->write;
+    is_round = r->count && write <= oldest;
+    *at = write;
+    if ((is_round ? oldest : r->max_bytes) - write >= len)
         return true;
-    }
     *at = 0;
     return !is_round && oldest >= len;
+}
+
+bool pixi_ring_has_room(const struct pixi_ring *r, size_t len)
+{
+    uint64_t at;
+
+    return find_room(r, len, &at);
 }
 
 static void write_cur(struct pixi_ring *r, struct pixi_cur c)
@@ -108,7 +113,7 @@ void pixi_ring_put(struct pixi_ring *r, const struct pixi_msg *msg)
     assert(pixi_ring_fits(r, len) && (!r->count || msg->pos.offset > slot_at(r, r->count - 1)->offset));
     pixi_ring_trim(r, msg->time_ms);
     while (!find_room(r, len, &at))
-        drop_oldest(r, msg->time_ms);
+        pixi_ring_drop_oldest(r, msg->time_ms);
     s = slot_at(r, r->count++);
     *s = (struct pixi_ring_slot){
         .offset = msg->pos.offset,
@@ -118,7 +123,8 @@ void pixi_ring_put(struct pixi_ring *r, const struct pixi_msg *msg)
         .topic_len = (uint32_t)pixi_cur_left(&msg->topic),
         .headers_len = (uint32_t)pixi_cur_left(&msg->headers),
         .payload_len = (uint32_t)pixi_cur_left(&msg->payload),
-        .flags = msg->flags & PIXI_MSG_RETAIN,
+        .flags = msg->flags & PIXI_MSG_KEPT,
+        .origin = msg->origin,
     };
     r->bytes += len;
     r->write = at;
@@ -160,5 +166,6 @@ struct pixi_msg pixi_ring_at(const struct pixi_ring *r, uint64_t index)
         .expires_ms = s->expires_ms,
         .pos.offset = s->offset,
         .flags = s->flags,
+        .origin = s->origin,
     };
 }

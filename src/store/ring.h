@@ -28,6 +28,12 @@ static inline bool pixi_ring_fits(const struct pixi_ring *r, size_t len)
     return len <= r->max_bytes && len <= UINT32_MAX;
 }
 
+/* pixi_ring_has_room -- would it go in without the oldest going? */
+bool pixi_ring_has_room(const struct pixi_ring *r, size_t len);
+
+/* pixi_ring_drop_oldest -- there is one (assert). */
+void pixi_ring_drop_oldest(struct pixi_ring *r, uint64_t now_ms);
+
 /* pixi_ring_put -- copies msg, whose offset is above all before (assert) and which fits (assert); the oldest go as
  * needed. msg->time_ms is the time by which age and expiry of those are judged. */
 void pixi_ring_put(struct pixi_ring *r, const struct pixi_msg *msg);

@@ -36,9 +36,19 @@ struct job {
             bool is_put;
         } record;
         struct {
+            struct pixi_buf bytes;
+            struct pixi_record_answer answer;
+            struct pixi_cur prefix;
+        } list;
+        struct {
             uint64_t now_ms;
             bool is_more;
         } trim;
+        struct {
+            enum { SWEEP_LOOKS, SWEEP_DROPS, SWEEP_CUTS } step;
+            struct pixi_buf bytes; /* what was found; then the offsets to be dropped */
+            uint64_t now_ms, from, next;
+        } sweep;
     };
     uint8_t bytes[];
 };
@@ -102,6 +112,83 @@ static struct pixi_cur copy(uint8_t **to, struct pixi_cur from)
     return c;
 }
 
+/* --- what nobody wants any more ------------------------------------------------------------------------------ */
+
+static int run_sweep(struct pixi_job *base, void *ctx)
+{
+    struct job *job = job_of(base);
+
+    switch (job->sweep.step) {
+    case SWEEP_LOOKS: return pixi_log_wanted_look(ctx, job->sweep.from, &job->sweep.bytes, &job->sweep.next);
+    case SWEEP_DROPS: return pixi_log_wanted_drop(ctx, pixi_buf_cur(&job->sweep.bytes));
+    default: return pixi_log_wanted_cut(ctx, job->sweep.now_ms);
+    }
+}
+
+/* Of what was found, in place, the offsets of those that nobody wants. */
+static void ask(struct pixi_sqlite_store *s, struct job *job)
+{
+    struct pixi_cur found = pixi_buf_cur(&job->sweep.bytes);
+    struct pixi_msg msg;
+    size_t len = 0;
+
+    while (pixi_log_next_wanted(&found, &msg)) {
+        if (msg.pos.offset > s->head.offset) /* not answered yet: nobody could say */
+            continue;
+        if (!pixi_msg_is_expired(&msg, job->sweep.now_ms) && s->store.is_wanted &&
+            s->store.is_wanted(s->store.ctx, &msg))
+            continue;
+        memcpy(job->sweep.bytes.bytes + len, &msg.pos.offset,
+               sizeof msg.pos.offset); /* never ahead of found */
+        len += sizeof msg.pos.offset;
+    }
+    job->sweep.bytes.len = len;
+}
+
+/* Look, drop, look on ... and at the end the oldest go, if that was not enough. */
+static void sweep_done(struct pixi_job *base, int err)
+{
+    struct job *job = job_of(base);
+    struct pixi_sqlite_store *s = job->store;
+    const struct pixi_log_limits *limits = &s->log.limits;
+    bool is_over = s->view.wanted > limits->wanted_messages || s->view.wanted_bytes > limits->wanted_bytes;
+
+    if (!err && job->sweep.step == SWEEP_LOOKS) {
+        ask(s, job);
+        job->sweep.step = SWEEP_DROPS;
+        job->base.kind = PIXI_JOB_WRITES;
+    } else if (!err && job->sweep.step == SWEEP_DROPS && (job->sweep.next || is_over)) {
+        pixi_buf_reset(&job->sweep.bytes);
+        job->sweep.from = job->sweep.next;
+        job->sweep.step = job->sweep.next ? SWEEP_LOOKS : SWEEP_CUTS;
+        job->base.kind = job->sweep.next ? PIXI_JOB_READS : PIXI_JOB_WRITES;
+    } else {
+        err = PIXI_E_LIMIT; /* it is over */
+    }
+    if (!err && pixi_worker_put(s->worker, base) == PIXI_OK)
+        return;
+    s->is_sweeping = false;
+    pixi_buf_clear(&job->sweep.bytes);
+    free_job(job);
+}
+
+static void sweep(struct pixi_sqlite_store *s, uint64_t now_ms)
+{
+    struct job *job = s->is_sweeping ? NULL : new_job(s, 0, run_sweep, sweep_done);
+
+    if (!job)
+        return;
+    job->base.kind = PIXI_JOB_READS;
+    job->sweep.now_ms = now_ms;
+    job->sweep.from = 1;
+    job->sweep.bytes = pixi_buf_init(SIZE_MAX);
+    s->is_sweeping = true;
+    if (pixi_worker_put(s->worker, &job->base) == PIXI_OK)
+        return;
+    s->is_sweeping = false;
+    free_job(job);
+}
+
 /* --- append -------------------------------------------------------------------------------------------------- */
 
 static int run_append(struct pixi_job *base, void *ctx)
@@ -136,6 +223,8 @@ static void append_done(struct pixi_job *base, int err)
     if (err)
         job->append.out = (struct pixi_log_appended){.err = err};
     answer_append(s, &job->append.msg, &job->append.out, job->append.token);
+    if (s->view.wanted > s->log.limits.wanted_messages || s->view.wanted_bytes > s->log.limits.wanted_bytes)
+        sweep(s, job->append.msg.time_ms);
     free_job(job);
 }
 
@@ -170,7 +259,8 @@ static int put_append(struct pixi_sqlite_store *s, const struct pixi_msg *msg, u
 /* Nothing keeps it, and nobody asks where it went: it needs no disk, unless it would overtake what does. */
 static bool is_passing(const struct pixi_sqlite_store *s, const struct pixi_msg *msg, unsigned flags)
 {
-    return !s->appends && !(flags & PIXI_STORE_WANTS_POSITION) && !(msg->flags & PIXI_MSG_KEY) &&
+    return !s->appends && !(flags & (PIXI_STORE_WANTS_POSITION | PIXI_STORE_WANTED)) &&
+           !(msg->flags & PIXI_MSG_KEY) &&
            pixi_filters_owner(&s->log.filters, msg->topic, msg->flags) == PIXI_HISTORIES_MAX;
 }
 
@@ -194,8 +284,10 @@ static int run_read(struct pixi_job *base, void *ctx)
 {
     struct job *job = job_of(base);
 
-    return job->read.is_of_last ? pixi_log_read_last(ctx, &job->read.read)
-                                : pixi_log_read_history(ctx, &job->read.read);
+    if (job->read.is_of_last)
+        return pixi_log_read_last(ctx, &job->read.read);
+    return job->read.read.flags & PIXI_STORE_FOR_SESSIONS ? pixi_log_read_wanted(ctx, &job->read.read)
+                                                          : pixi_log_read_history(ctx, &job->read.read);
 }
 
 /* What the thread found, until the reader takes no more. */
@@ -294,6 +386,11 @@ static enum pixi_store_kept kept(struct pixi_store *store, struct pixi_cur filte
     return h.is_whole ? PIXI_STORE_WHOLE : PIXI_STORE_KEPT;
 }
 
+static uint64_t wanted_from(struct pixi_store *store)
+{
+    return store_of(store)->view.wanted_trimmed + 1;
+}
+
 static struct pixi_position head(struct pixi_store *store)
 {
     return store_of(store)->head;
@@ -327,6 +424,8 @@ static void trim(struct pixi_store *store, uint64_t now_ms)
     struct pixi_sqlite_store *s = store_of(store);
     struct job *job = s->is_trimming ? NULL : new_job(s, 0, run_trim, trim_done);
 
+    if (s->view.wanted)
+        sweep(s, now_ms);
     if (!job)
         return;
     job->trim.now_ms = now_ms;
@@ -396,6 +495,44 @@ static void put(struct pixi_store *store, const struct pixi_record *record, stru
     begin_record(store_of(store), record, true, answer);
 }
 
+static int run_list(struct pixi_job *base, void *ctx)
+{
+    struct job *job = job_of(base);
+
+    return pixi_log_list(ctx, job->list.prefix, &job->list.bytes);
+}
+
+static void list_done(struct pixi_job *base, int err)
+{
+    struct job *job = job_of(base);
+    struct pixi_cur bytes = pixi_buf_cur(&job->list.bytes);
+    struct pixi_record record;
+
+    while (!err && pixi_log_next_record(&bytes, &record))
+        job->list.answer.on_record(job->list.answer.ctx, PIXI_OK, &record);
+    job->list.answer.on_record(job->list.answer.ctx, err, NULL);
+    pixi_buf_clear(&job->list.bytes);
+    free_job(job);
+}
+
+static void list(struct pixi_store *store, struct pixi_cur prefix, struct pixi_record_answer answer)
+{
+    struct pixi_sqlite_store *s = store_of(store);
+    struct job *job = new_job(s, pixi_cur_left(&prefix), run_list, list_done);
+    uint8_t *to;
+
+    if (!job) {
+        answer.on_record(answer.ctx, PIXI_E_NOMEM, NULL);
+        return;
+    }
+    to = job->bytes;
+    job->base.kind = PIXI_JOB_READS;
+    job->list.answer = answer;
+    job->list.prefix = copy(&to, prefix);
+    job->list.bytes = pixi_buf_init(SIZE_MAX);
+    pixi_worker_put(s->worker, &job->base);
+}
+
 const struct pixi_store_calls pixi_sqlite_store_calls = {
     .append = append,
     .read = read_history,
@@ -403,7 +540,9 @@ const struct pixi_store_calls pixi_sqlite_store_calls = {
     .cancel = cancel,
     .kept = kept,
     .head = head,
+    .wanted_from = wanted_from,
     .trim = trim,
     .get = get,
     .put = put,
+    .list = list,
 };

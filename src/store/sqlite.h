@@ -20,14 +20,15 @@ struct pixi_sqlite_store_config {
     uint64_t retained_count,
         retained_bytes; /* ceilings; bytes are messages and PIXI_SQLITE_STORE_EACH more for each */
     uint64_t producers; /* idempotency: producers known at a time */
-    uint64_t seqs, seqs_per_producer; /* idempotency: answered and not yet below `low` */
-    uint64_t records;                 /* small records, of at most PIXI_RECORD_MAX bytes each */
-    size_t waiting_bytes;             /* of appends that wait for the disk: more are answered PIXI_E_LIMIT */
-    uint64_t new_epoch;               /* random, not 0: for a log that begins */
-    uint8_t hash_key[16];             /* random: for a log that begins */
-    uint64_t now_ms;                  /* wall */
-    const char *vfs;                  /* NULL: SQLite's own */
-    bool is_stepped;                  /* for tests: no thread, pixi_sqlite_store_turn does its work */
+    uint64_t seqs, seqs_per_producer;       /* idempotency: answered and not yet below `low` */
+    uint64_t wanted_messages, wanted_bytes; /* kept for sessions, as far as they want it */
+    uint64_t records;                       /* small records, of at most PIXI_RECORD_MAX bytes each */
+    size_t waiting_bytes; /* of appends that wait for the disk: more are answered PIXI_E_LIMIT */
+    uint64_t new_epoch;   /* random, not 0: for a log that begins */
+    uint8_t hash_key[16]; /* random: for a log that begins */
+    uint64_t now_ms;      /* wall */
+    const char *vfs;      /* NULL: SQLite's own */
+    bool is_stepped;      /* for tests: no thread, pixi_sqlite_store_turn does its work */
 };
 
 enum { PIXI_SQLITE_STORE_EACH = 64 };
@@ -84,6 +85,7 @@ bool pixi_sqlite_store_turn(struct pixi_sqlite_store *s);
 struct pixi_sqlite_store_stats {
     uint64_t messages, bytes; /* in the histories */
     uint64_t retained, retained_bytes;
+    uint64_t wanted, wanted_bytes; /* kept for sessions */
     uint64_t producers, seqs, records;
     uint64_t commits, failed_commits; /* groups */
     uint64_t writes;                  /* appends and puts of those commits */

@@ -110,9 +110,9 @@ static int put_message(struct pixi_log_db *log, size_t h, const struct pixi_msg 
     int rc = make_room(log, h, 1, pixi_msg_size(msg), msg->time_ms, &left);
 
     if (rc == SQLITE_OK)
-        rc = pixi_db_bind(s, "iiiibbb", pixi_log_row(h, msg->pos.offset), (int64_t)msg->time_ms,
-                          (int64_t)msg->expires_ms, (int64_t)(msg->flags & PIXI_MSG_RETAIN), msg->topic,
-                          msg->headers, msg->payload);
+        rc = pixi_db_bind(s, "iiiibbbi", pixi_log_row(h, msg->pos.offset), (int64_t)msg->time_ms,
+                          (int64_t)msg->expires_ms, (int64_t)(msg->flags & PIXI_MSG_KEPT), msg->topic,
+                          msg->headers, msg->payload, (int64_t)msg->origin);
     if (rc == SQLITE_OK)
         rc = pixi_db_done(s);
     if (rc != SQLITE_OK)
@@ -245,8 +245,8 @@ static int put_retained(struct pixi_log_db *log, size_t h, const struct pixi_msg
 
 /* --- append -------------------------------------------------------------------------------------------------- */
 
-static int check(struct pixi_log_db *log, const struct pixi_msg *msg, size_t h, struct pixi_log_place *place,
-                 struct pixi_log_appended *out)
+static int check(struct pixi_log_db *log, const struct pixi_msg *msg, unsigned flags, size_t h,
+                 struct pixi_log_place *place, struct pixi_log_appended *out)
 {
     uint64_t before = UINT64_MAX;
     int rc = SQLITE_OK;
@@ -262,6 +262,8 @@ static int check(struct pixi_log_db *log, const struct pixi_msg *msg, size_t h, 
     }
     if (h != PIXI_HISTORIES_MAX && pixi_msg_size(msg) > log->policy[h].max_bytes)
         out->err = PIXI_E_STORAGE;
+    else if (flags & PIXI_STORE_WANTED && pixi_msg_size(msg) > log->limits.wanted_bytes)
+        out->err = PIXI_E_STORAGE;
     else if (msg->flags & PIXI_MSG_RETAIN)
         rc = check_retained(log, msg, &out->err);
     return rc;
@@ -270,13 +272,15 @@ static int check(struct pixi_log_db *log, const struct pixi_msg *msg, size_t h, 
 int pixi_log_append(struct pixi_log_db *log, const struct pixi_msg *msg, unsigned flags,
                     struct pixi_log_appended *out)
 {
-    size_t h = pixi_filters_owner(&log->filters, msg->topic, msg->flags);
+    /* what sessions want goes where retained ones do, too, where no policy has it */
+    unsigned as = flags & PIXI_STORE_WANTED ? msg->flags | PIXI_MSG_RETAIN : msg->flags;
+    size_t h = pixi_filters_owner(&log->filters, msg->topic, as);
     struct pixi_msg stored = *msg;
     struct pixi_log_place place = {0};
     int rc;
 
     *out = (struct pixi_log_appended){.is_kept = h != PIXI_HISTORIES_MAX};
-    rc = check(log, msg, h, &place, out);
+    rc = check(log, msg, flags, h, &place, out);
     if (rc != SQLITE_OK || out->err || out->is_known)
         return rc;
     if (!out->is_kept && !(flags & PIXI_STORE_WANTS_POSITION) && !(msg->flags & PIXI_MSG_KEY))
@@ -285,6 +289,8 @@ int pixi_log_append(struct pixi_log_db *log, const struct pixi_msg *msg, unsigne
     log->now.is_changed = true;
     if (out->is_kept)
         rc = put_message(log, h, &stored);
+    if (rc == SQLITE_OK && flags & PIXI_STORE_WANTED)
+        rc = pixi_log_wanted_put(log, &stored);
     if (rc == SQLITE_OK && msg->flags & PIXI_MSG_RETAIN)
         rc = put_retained(log, h, &stored);
     if (rc == SQLITE_OK && msg->flags & PIXI_MSG_KEY)
@@ -332,9 +338,10 @@ int pixi_log_finish(struct pixi_log_db *log)
     int rc = SQLITE_OK;
 
     if (n->is_changed) {
-        rc = pixi_db_bind(s, "iiiiiii", (int64_t)n->head, (int64_t)n->last_version, (int64_t)n->retained,
+        rc = pixi_db_bind(s, "iiiiiiiiii", (int64_t)n->head, (int64_t)n->last_version, (int64_t)n->retained,
                           (int64_t)n->retained_bytes, (int64_t)n->producers, (int64_t)n->seqs,
-                          (int64_t)n->records);
+                          (int64_t)n->records, (int64_t)n->wanted, (int64_t)n->wanted_bytes,
+                          (int64_t)n->wanted_trimmed);
         if (rc == SQLITE_OK)
             rc = pixi_db_done(s);
     }
@@ -416,4 +423,44 @@ int pixi_log_put(struct pixi_log_db *log, const struct pixi_record *record, int 
     log->now.last_version += !is_removal;
     log->now.is_changed = true;
     return rc;
+}
+
+struct record_head {
+    uint64_t key_len, value_len, version;
+};
+
+int pixi_log_list(struct pixi_log_db *log, struct pixi_cur prefix, struct pixi_buf *out)
+{
+    sqlite3_stmt *s = log->statement[PIXI_LOG_LIST_RECORDS];
+    size_t len = pixi_cur_left(&prefix);
+    int rc = pixi_db_bind(s, "b", prefix);
+
+    while (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        struct pixi_cur key = pixi_db_column(s, 0), value = pixi_db_column(s, 1);
+        struct record_head h = {pixi_cur_left(&key), pixi_cur_left(&value),
+                                (uint64_t)sqlite3_column_int64(s, 2)};
+
+        rc = SQLITE_OK;
+        if (h.key_len < len || memcmp(key.p, prefix.p, len) != 0)
+            break; /* behind the last that begins so */
+        pixi_buf_put(out, &h, sizeof h);
+        pixi_buf_put_cur(out, key);
+        pixi_buf_put_cur(out, value);
+    }
+    sqlite3_reset(s);
+    if (out->err)
+        return SQLITE_NOMEM;
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+bool pixi_log_next_record(struct pixi_cur *bytes, struct pixi_record *record)
+{
+    struct pixi_cur head;
+    struct record_head h;
+
+    if (!pixi_cur_cut(bytes, sizeof h, &head))
+        return false;
+    memcpy(&h, head.p, sizeof h);
+    record->version = h.version;
+    return pixi_cur_cut(bytes, h.key_len, &record->key) && pixi_cur_cut(bytes, h.value_len, &record->value);
 }

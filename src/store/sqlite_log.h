@@ -33,6 +33,8 @@ struct pixi_log_history {
 struct pixi_log_state {
     uint64_t head, last_version;
     uint64_t retained, retained_bytes, producers, seqs, records;
+    uint64_t wanted, wanted_bytes;
+    uint64_t wanted_trimmed; /* the highest that went although it may have been wanted */
     struct pixi_log_history history[PIXI_HISTORIES_MAX];
     bool is_changed;
 };
@@ -67,6 +69,11 @@ enum pixi_log_statement {
     PIXI_LOG_GET_RECORD,
     PIXI_LOG_PUT_RECORD,
     PIXI_LOG_DROP_RECORD,
+    PIXI_LOG_LIST_RECORDS,
+    PIXI_LOG_PUT_WANTED,
+    PIXI_LOG_GET_WANTED,
+    PIXI_LOG_DROP_WANTED,
+    PIXI_LOG_READ_WANTED,
     PIXI_LOG_SET_LOG,
     PIXI_LOG_SET_HISTORY,
     PIXI_LOG_PROBE,
@@ -75,6 +82,7 @@ enum pixi_log_statement {
 
 struct pixi_log_limits {
     uint64_t retained_count, retained_bytes, producers, seqs, seqs_per_producer, records;
+    uint64_t wanted_messages, wanted_bytes;
 };
 
 struct pixi_log_db {
@@ -129,6 +137,25 @@ int pixi_log_probe(struct pixi_log_db *log);
 int pixi_log_get(struct pixi_log_db *log, struct pixi_cur key, struct pixi_buf *value, uint64_t *version);
 int pixi_log_put(struct pixi_log_db *log, const struct pixi_record *record, int *err);
 
+/* pixi_log_list -- every record whose key begins with prefix, one after the other into out: pixi_log_next_record. */
+int pixi_log_list(struct pixi_log_db *log, struct pixi_cur prefix, struct pixi_buf *out);
+bool pixi_log_next_record(struct pixi_cur *bytes, struct pixi_record *record);
+
+/* --- sqlite_wanted.c ----------------------------------------------------------------------------------------- */
+
+/* What sessions want, in a table of its own. put: in a transaction, after the room was checked. */
+int pixi_log_wanted_put(struct pixi_log_db *log, const struct pixi_msg *msg);
+
+/* pixi_log_wanted_look -- offsets, expiries and topics of those from `from` on, some of them, into out:
+ * pixi_log_next_wanted. *next: where to look on; 0: that were all. */
+int pixi_log_wanted_look(struct pixi_log_db *log, uint64_t from, struct pixi_buf *out, uint64_t *next);
+bool pixi_log_next_wanted(struct pixi_cur *bytes, struct pixi_msg *msg);
+
+/* pixi_log_wanted_drop -- those with these offsets, in host order, are wanted by nobody.
+ * pixi_log_wanted_cut -- the oldest go until a quarter is free. */
+int pixi_log_wanted_drop(struct pixi_log_db *log, struct pixi_cur offsets);
+int pixi_log_wanted_cut(struct pixi_log_db *log, uint64_t now_ms);
+
 /* --- sqlite_dedup.c ------------------------------------------------------------------------------------------ */
 
 struct pixi_log_place {
@@ -149,13 +176,14 @@ struct pixi_log_read {
     struct pixi_cur filter; /* without `$share/G/` */
     uint64_t from, upto, now_ms;
     size_t max_count, max_bytes;
-    unsigned flags;        /* PIXI_STORE_SKIP_GAPS */
+    unsigned flags;        /* PIXI_STORE_SKIP_GAPS, PIXI_STORE_FOR_SESSIONS */
     struct pixi_buf bytes; /* the caller clears it */
     uint64_t next;
     int err; /* PIXI_OK or PIXI_E_HISTORY */
 };
 int pixi_log_read_history(struct pixi_log_db *log, struct pixi_log_read *read);
 int pixi_log_read_last(struct pixi_log_db *log, struct pixi_log_read *read);
+int pixi_log_read_wanted(struct pixi_log_db *log, struct pixi_log_read *read);
 
 /* pixi_log_next -- the next message out of a read's bytes; false: there is none. Borrowed from them. */
 bool pixi_log_next(struct pixi_cur *bytes, struct pixi_msg *msg);

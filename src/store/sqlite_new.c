@@ -23,6 +23,8 @@ const struct pixi_sqlite_store_config pixi_sqlite_store_config_default = {
     .seqs = 1 << 20,
     .seqs_per_producer = 65536,
     .records = 1024,
+    .wanted_messages = 100000,
+    .wanted_bytes = 64 << 20,
     .waiting_bytes = 64 << 20,
 };
 
@@ -67,9 +69,11 @@ static int set_up(struct pixi_sqlite_store *s, const struct pixi_sqlite_store_co
     if (c->policy_count)
         memcpy(s->log.policy, c->policies, c->policy_count * sizeof *c->policies);
     s->log.policy[c->policy_count] = pixi_policy_extra;
-    s->log.limits = (struct pixi_log_limits){c->retained_count, c->retained_bytes,    c->producers,
-                                             c->seqs,           c->seqs_per_producer, c->records};
+    s->log.limits = (struct pixi_log_limits){
+        c->retained_count,    c->retained_bytes, c->producers,       c->seqs,
+        c->seqs_per_producer, c->records,        c->wanted_messages, c->wanted_bytes};
     s->store.call = &pixi_sqlite_store_calls;
+    s->store.is_durable = true;
     s->is_stepped = c->is_stepped;
     return PIXI_OK;
 }
@@ -288,6 +292,8 @@ struct pixi_sqlite_store_stats pixi_sqlite_store_stats(struct pixi_sqlite_store 
     struct pixi_sqlite_store_stats stats = {
         .retained = v->retained,
         .retained_bytes = v->retained_bytes,
+        .wanted = v->wanted,
+        .wanted_bytes = v->wanted_bytes,
         .producers = v->producers,
         .seqs = v->seqs,
         .records = v->records,

@@ -6,7 +6,8 @@ static const struct pixi_db_table tables[] = {
     {"log", "id", PIXI_DB_BY_NUMBER},      {"history", "id", PIXI_DB_BY_NUMBER},
     {"message", "id", PIXI_DB_BY_NUMBER},  {"retained", "topic", PIXI_DB_BY_TEXT},
     {"producer", "id", PIXI_DB_BY_NUMBER}, {"sent", "producer, seq", PIXI_DB_BY_TEXT},
-    {"record", "key", PIXI_DB_BY_TEXT},    {NULL, NULL, PIXI_DB_BY_TEXT},
+    {"record", "key", PIXI_DB_BY_TEXT},    {"wanted", "id", PIXI_DB_BY_NUMBER},
+    {NULL, NULL, PIXI_DB_BY_TEXT},
 };
 
 const struct pixi_db_schema pixi_log_schema = {
@@ -16,11 +17,16 @@ const struct pixi_db_schema pixi_log_schema = {
         "CREATE TABLE log (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, hash_key BLOB NOT NULL,"
         " head INTEGER NOT NULL, last_version INTEGER NOT NULL, retained INTEGER NOT NULL,"
         " retained_bytes INTEGER NOT NULL, producers INTEGER NOT NULL, seqs INTEGER NOT NULL,"
-        " records INTEGER NOT NULL, probes INTEGER NOT NULL);"
+        " records INTEGER NOT NULL, wanted INTEGER NOT NULL, wanted_bytes INTEGER NOT NULL,"
+        " wanted_trimmed INTEGER NOT NULL, probes INTEGER NOT NULL);"
         "CREATE TABLE history (id INTEGER PRIMARY KEY, filter BLOB NOT NULL, messages INTEGER NOT NULL,"
         " bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, trimmed INTEGER NOT NULL, gap INTEGER NOT NULL);"
         "CREATE TABLE message (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
-        " flags INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB NOT NULL, payload BLOB NOT NULL);"
+        " flags INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB NOT NULL, payload BLOB NOT NULL,"
+        " origin INTEGER NOT NULL);"
+        "CREATE TABLE wanted (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
+        " flags INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB NOT NULL, payload BLOB NOT NULL,"
+        " origin INTEGER NOT NULL);"
         "CREATE TABLE retained (topic BLOB PRIMARY KEY, id INTEGER NOT NULL, position INTEGER NOT NULL,"
         " bytes INTEGER NOT NULL, expires_ms INTEGER NOT NULL) WITHOUT ROWID;"
         "CREATE UNIQUE INDEX retained_position ON retained (position, id);"
@@ -36,7 +42,7 @@ const struct pixi_db_schema pixi_log_schema = {
 };
 
 static const char *const statements[PIXI_LOG_STATEMENTS] = {
-    [PIXI_LOG_PUT_MESSAGE] = "INSERT INTO message VALUES (?,?,?,?,?,?,?)",
+    [PIXI_LOG_PUT_MESSAGE] = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?)",
     [PIXI_LOG_DROP_MESSAGE] = "DELETE FROM message WHERE id = ?",
     [PIXI_LOG_OLDEST] =
         "SELECT id, time_ms, expires_ms, flags, length(topic) + length(headers) + length(payload)"
@@ -47,7 +53,8 @@ static const char *const statements[PIXI_LOG_STATEMENTS] = {
     [PIXI_LOG_DROP_RETAINED] = "DELETE FROM retained WHERE topic = ?",
     [PIXI_LOG_EXPIRED_RETAINED] = "SELECT topic, id, bytes FROM retained"
                                   " WHERE expires_ms > 0 AND expires_ms <= ? ORDER BY expires_ms LIMIT 1",
-    [PIXI_LOG_READ_RETAINED] = "SELECT m.id, m.time_ms, m.expires_ms, m.flags, m.topic, m.headers, m.payload"
+    [PIXI_LOG_READ_RETAINED] = "SELECT m.id, m.time_ms, m.expires_ms, m.flags, m.topic, m.headers, m.payload,"
+                               " m.origin"
                                " FROM retained r JOIN message m ON m.id = r.id"
                                " WHERE r.position >= ? AND r.position <= ? ORDER BY r.position",
     [PIXI_LOG_GET_PRODUCER] = "SELECT id, low, seqs FROM producer WHERE owner = ? AND uuid = ?",
@@ -62,8 +69,17 @@ static const char *const statements[PIXI_LOG_STATEMENTS] = {
     [PIXI_LOG_GET_RECORD] = "SELECT value, version FROM record WHERE key = ?",
     [PIXI_LOG_PUT_RECORD] = "INSERT OR REPLACE INTO record VALUES (?,?,?)",
     [PIXI_LOG_DROP_RECORD] = "DELETE FROM record WHERE key = ?",
+    [PIXI_LOG_LIST_RECORDS] = "SELECT key, value, version FROM record WHERE key >= ? ORDER BY key",
+    [PIXI_LOG_PUT_WANTED] = "INSERT INTO wanted VALUES (?,?,?,?,?,?,?,?)",
+    [PIXI_LOG_GET_WANTED] = "SELECT id, expires_ms, topic, length(topic) + length(headers) + length(payload)"
+                            " FROM wanted WHERE id >= ? ORDER BY id",
+    [PIXI_LOG_DROP_WANTED] = "DELETE FROM wanted WHERE id = ?",
+    [PIXI_LOG_READ_WANTED] =
+        "SELECT id, time_ms, expires_ms, flags, topic, headers, payload, origin FROM wanted"
+        " WHERE id >= ? AND id <= ? ORDER BY id",
     [PIXI_LOG_SET_LOG] = "UPDATE log SET head = ?, last_version = ?, retained = ?, retained_bytes = ?,"
-                         " producers = ?, seqs = ?, records = ? WHERE id = 1",
+                         " producers = ?, seqs = ?, records = ?, wanted = ?, wanted_bytes = ?,"
+                         " wanted_trimmed = ? WHERE id = 1",
     [PIXI_LOG_SET_HISTORY] =
         "UPDATE history SET messages = ?2, bytes = ?3, dropped = ?4, trimmed = ?5 WHERE id = ?1",
     [PIXI_LOG_PROBE] = "UPDATE log SET probes = probes + 1 WHERE id = 1",
@@ -216,11 +232,11 @@ static int move_messages(struct pixi_log_db *log)
 /* What salvage could not bring together: numbers follow from rows. */
 static int count_again(struct pixi_log_db *log)
 {
-    char sql[256];
+    char sql[320];
 
     snprintf(sql, sizeof sql,
              "UPDATE log SET head = max(head, (SELECT coalesce(max(id & %lld), 0) FROM message),"
-             " (SELECT coalesce(max(position), 0) FROM sent)),"
+             " (SELECT coalesce(max(position), 0) FROM sent), (SELECT coalesce(max(id), 0) FROM wanted)),"
              " last_version = max(last_version, (SELECT coalesce(max(version), 0) FROM record))",
              (long long)((INT64_C(1) << PIXI_LOG_OFFSET_BITS) - 1));
     return pixi_db_exec(&log->db, sql) == SQLITE_OK
@@ -232,7 +248,10 @@ static int count_again(struct pixi_log_db *log)
                      "UPDATE log SET retained = (SELECT count(*) FROM retained),"
                      " retained_bytes = (SELECT coalesce(sum(bytes), 0) FROM retained),"
                      " producers = (SELECT count(*) FROM producer), seqs = (SELECT count(*) FROM sent),"
-                     " records = (SELECT count(*) FROM record);")
+                     " records = (SELECT count(*) FROM record), wanted = (SELECT count(*) FROM wanted),"
+                     " wanted_bytes = (SELECT coalesce(sum(length(topic) + length(headers) + "
+                     "length(payload)),"
+                     " 0) FROM wanted);")
                : sqlite3_errcode(log->db.handle);
 }
 
@@ -242,8 +261,8 @@ static int count_again(struct pixi_log_db *log)
 static int make_log(struct pixi_log_db *log, uint64_t epoch, const uint8_t hash_key[16])
 {
     sqlite3_stmt *s = NULL;
-    int rc = sqlite3_prepare_v2(log->db.handle, "INSERT OR IGNORE INTO log VALUES (1,?,?,0,0,0,0,0,0,0,0)",
-                                -1, &s, NULL);
+    int rc = sqlite3_prepare_v2(
+        log->db.handle, "INSERT OR IGNORE INTO log VALUES (1,?,?,0,0,0,0,0,0,0,0,0,0,0)", -1, &s, NULL);
 
     if (rc == SQLITE_OK)
         rc = pixi_db_bind(s, "ib", (int64_t)epoch, pixi_cur_init(hash_key, 16));
@@ -256,14 +275,22 @@ static int make_log(struct pixi_log_db *log, uint64_t epoch, const uint8_t hash_
 static int load_log(struct pixi_log_db *log)
 {
     sqlite3_stmt *s = NULL;
-    uint64_t *const to[] = {&log->epoch,        &log->now.head,           &log->now.last_version,
-                            &log->now.retained, &log->now.retained_bytes, &log->now.producers,
-                            &log->now.seqs,     &log->now.records};
+    uint64_t *const to[] = {&log->epoch,
+                            &log->now.head,
+                            &log->now.last_version,
+                            &log->now.retained,
+                            &log->now.retained_bytes,
+                            &log->now.producers,
+                            &log->now.seqs,
+                            &log->now.records,
+                            &log->now.wanted,
+                            &log->now.wanted_bytes,
+                            &log->now.wanted_trimmed};
     struct pixi_cur key;
     int rc = sqlite3_prepare_v2(
         log->db.handle,
         "SELECT hash_key, epoch, head, last_version, retained, retained_bytes, producers, seqs,"
-        " records FROM log WHERE id = 1",
+        " records, wanted, wanted_bytes, wanted_trimmed FROM log WHERE id = 1",
         -1, &s, NULL);
 
     if (rc == SQLITE_OK)

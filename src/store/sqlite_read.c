@@ -9,7 +9,7 @@ enum { LOOKS_MAX = 4096 };
 
 /* What stands before a message's bytes in a read's buffer. */
 struct head {
-    uint64_t time_ms, expires_ms, offset, flags;
+    uint64_t time_ms, expires_ms, offset, flags, origin;
     uint64_t topic_len, headers_len, payload_len;
 };
 
@@ -21,8 +21,11 @@ bool pixi_log_next(struct pixi_cur *bytes, struct pixi_msg *msg)
     if (!pixi_cur_cut(bytes, sizeof h, &head))
         return false;
     memcpy(&h, head.p, sizeof h);
-    *msg = (struct pixi_msg){
-        .time_ms = h.time_ms, .expires_ms = h.expires_ms, .pos.offset = h.offset, .flags = (unsigned)h.flags};
+    *msg = (struct pixi_msg){.time_ms = h.time_ms,
+                             .expires_ms = h.expires_ms,
+                             .pos.offset = h.offset,
+                             .flags = (unsigned)h.flags,
+                             .origin = h.origin};
     return pixi_cur_cut(bytes, h.topic_len, &msg->topic) &&
            pixi_cur_cut(bytes, h.headers_len, &msg->headers) &&
            pixi_cur_cut(bytes, h.payload_len, &msg->payload);
@@ -39,7 +42,7 @@ static bool is_enough(const struct given *g)
     return g->count >= g->read->max_count || g->bytes >= g->read->max_bytes || g->looks >= LOOKS_MAX;
 }
 
-/* Columns of the row: 0 the row's number, time_ms, expires_ms, flags, topic, headers, payload. */
+/* Columns of the row: 0 the row's number, time_ms, expires_ms, flags, topic, headers, payload, origin. */
 static int give(struct given *g, sqlite3_stmt *s)
 {
     struct pixi_buf *b = &g->read->bytes;
@@ -56,7 +59,8 @@ static int give(struct given *g, sqlite3_stmt *s)
     h = (struct head){.time_ms = (uint64_t)sqlite3_column_int64(s, 1),
                       .expires_ms = expires_ms,
                       .offset = pixi_log_offset(sqlite3_column_int64(s, 0)),
-                      .flags = (uint64_t)sqlite3_column_int64(s, 3) & PIXI_MSG_RETAIN,
+                      .flags = (uint64_t)sqlite3_column_int64(s, 3) & PIXI_MSG_KEPT,
+                      .origin = (uint64_t)sqlite3_column_int64(s, 7),
                       .topic_len = pixi_cur_left(&topic),
                       .headers_len = pixi_cur_left(&headers),
                       .payload_len = pixi_cur_left(&payload)};
@@ -91,8 +95,9 @@ static int advance(struct merge *m, size_t i)
 
 static int begin(struct pixi_log_db *log, struct merge *m, size_t i, const struct pixi_log_read *read)
 {
-    static const char sql[] = "SELECT id, time_ms, expires_ms, flags, topic, headers, payload FROM message "
-                              "WHERE id >= ?1 AND id <= ?2 ORDER BY id";
+    static const char sql[] =
+        "SELECT id, time_ms, expires_ms, flags, topic, headers, payload, origin FROM message "
+        "WHERE id >= ?1 AND id <= ?2 ORDER BY id";
     size_t h = m->of.at[i];
     uint64_t from = log->now.history[h].dropped + 1;
     int rc = log->read[h] ? SQLITE_OK : pixi_db_prepare(&log->db, sql, &log->read[h]);
@@ -157,9 +162,9 @@ int pixi_log_read_history(struct pixi_log_db *log, struct pixi_log_read *read)
     return rc;
 }
 
-int pixi_log_read_last(struct pixi_log_db *log, struct pixi_log_read *read)
+/* Rows of one statement by their offsets. */
+static int read_rows(sqlite3_stmt *s, struct pixi_log_read *read)
 {
-    sqlite3_stmt *s = log->statement[PIXI_LOG_READ_RETAINED];
     struct given g = {.read = read};
     int rc = pixi_db_bind(s, "ii", (int64_t)read->from, (int64_t)read->upto);
 
@@ -174,4 +179,18 @@ int pixi_log_read_last(struct pixi_log_db *log, struct pixi_log_read *read)
     }
     sqlite3_reset(s);
     return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int pixi_log_read_last(struct pixi_log_db *log, struct pixi_log_read *read)
+{
+    return read_rows(log->statement[PIXI_LOG_READ_RETAINED], read);
+}
+
+int pixi_log_read_wanted(struct pixi_log_db *log, struct pixi_log_read *read)
+{
+    if (!(read->flags & PIXI_STORE_SKIP_GAPS) && log->now.wanted_trimmed >= read->from) {
+        read->err = PIXI_E_HISTORY;
+        return SQLITE_OK;
+    }
+    return read_rows(log->statement[PIXI_LOG_READ_WANTED], read);
 }

@@ -99,6 +99,7 @@ static void any_damage(void **state)
     off_t pages;
 
     (void)state;
+    is_spoilt = true;
     for (unsigned round = 0; round < 40; round++) {
         seed = round;
         for (int i = 0; i < 90; i++)
@@ -121,6 +122,7 @@ static void any_damage(void **state)
         end(NULL);
         begin(NULL);
     }
+    is_spoilt = false;
 }
 
 static void a_lost_file_begins_an_epoch(void **state)

@@ -19,7 +19,7 @@ struct pixi_sqlite_store {
     struct pixi_position head;
     struct pixi_log_state view; /* as of the last commit that was answered, or a later one */
     size_t appends;             /* not answered yet */
-    bool is_trimming;
+    bool is_trimming, is_sweeping;
     struct pixi_job *spares;
     size_t spare_count;
     /* the thread's; what is not changed after the start is anybody's */

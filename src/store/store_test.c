@@ -26,7 +26,7 @@ static int begin(void **state)
     struct pixi_policy policies[] = {{pixi_cur_str("a/+/x"), 3, 1000, 0},
                                      {pixi_cur_str("a/#"), 4, 60, 0},
                                      {pixi_cur_str("big/#"), 6000, 1 << 20, 60}};
-    struct backend_config config = {policies, 3, 50, 2, 7};
+    struct backend_config config = {policies, 3, 50, 2, 8, 7};
 
     (void)state;
     assert_int_equal(backend->open(&config, &store), PIXI_OK);
@@ -351,6 +351,83 @@ static void records(void **state)
     assert_string_equal(answered.value, "3");
 }
 
+static uint64_t wanted_upto;
+
+/* The first so many are wanted. */
+static bool is_wanted(void *ctx, const struct pixi_msg *msg)
+{
+    assert_ptr_equal(ctx, &committed);
+    assert_true(pixi_cur_equals(msg->topic, pixi_cur_str("w")));
+    return msg->pos.offset <= wanted_upto;
+}
+
+static const char *for_sessions(uint64_t from, unsigned flags)
+{
+    struct pixi_store_read read = whole("#");
+
+    read.from = from;
+    read.flags = PIXI_STORE_FOR_SESSIONS | flags;
+    return done(read, store->call->read);
+}
+
+static void what_sessions_want(void **state)
+{
+    (void)state;
+    store->is_wanted = is_wanted;
+    wanted_upto = 2;
+    assert_int_equal(append("w", "0", 0, 0, 0), 0); /* nothing keeps it */
+    for (int i = 1; i <= 8; i++)
+        assert_int_equal(append("w", "123", PIXI_MSG_QOS1, PIXI_STORE_WANTED, 0), i);
+    assert_string_equal(for_sessions(1, 0), "w@1 w@2 w@3 w@4 w@5 w@6 w@7 w@8 next 9");
+    assert_string_equal(done(whole("#"), store->call->read), "w@1 w@2 w@3 w@4 w@5 w@6 w@7 w@8 next 9");
+    append("w", "123", PIXI_MSG_QOS1, PIXI_STORE_WANTED, 0); /* no room: those that nobody wants go */
+    assert_int_equal(store->call->wanted_from(store), 1);
+    assert_true(strstr(for_sessions(1, 0), "w@1 w@2 "));
+    wanted_upto = 1000;
+    for (int i = 0; i < 30; i++)
+        append("w", "123", PIXI_MSG_QOS1, PIXI_STORE_WANTED, 0);
+    assert_in_range(store->call->wanted_from(store), 20, 39);
+    assert_true(strstr(for_sessions(1, 0), "HISTORY")); /* the oldest went, wanted or not */
+    assert_true(strstr(for_sessions(store->call->wanted_from(store), 0), "w@39 next 40"));
+    assert_true(strstr(for_sessions(1, PIXI_STORE_SKIP_GAPS), "w@39 next 40"));
+}
+
+static char listed[200];
+
+static void on_listed(void *ctx, int err, const struct pixi_record *record)
+{
+    size_t len = strlen(listed);
+
+    (void)ctx;
+    if (record)
+        snprintf(listed + len, sizeof listed - len, "%.*s=%.*s ", (int)pixi_cur_left(&record->key),
+                 (const char *)record->key.p, (int)pixi_cur_left(&record->value),
+                 (const char *)record->value.p);
+    else
+        snprintf(listed + len, sizeof listed - len, "%d", err);
+}
+
+static const char *list(const char *prefix)
+{
+    listed[0] = 0;
+    store->call->list(store, pixi_cur_str(prefix), (struct pixi_record_answer){on_listed, NULL});
+    backend_settle(backend);
+    return listed;
+}
+
+static void records_by_prefix(void **state)
+{
+    (void)state;
+    assert_string_equal(list("m/"), "0");
+    put("m/a", "1", 0);
+    put("n/a", "2", 0);
+    assert_string_equal(list("m/"), "m/a=1 0");
+    assert_string_equal(list("m/a"), "m/a=1 0");
+    assert_string_equal(list("m/a/"), "0");
+    assert_string_equal(list("x"), "0");
+    assert_int_equal(strlen(list("")), strlen("m/a=1 n/a=2 0"));
+}
+
 static int run(const struct backend *which)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +439,8 @@ static int run(const struct backend *which)
         cmocka_unit_test_setup_teardown(long_history, begin, end),
         cmocka_unit_test_setup_teardown(idempotency_keys, begin, end),
         cmocka_unit_test_setup_teardown(records, begin, end),
+        cmocka_unit_test_setup_teardown(what_sessions_want, begin, end),
+        cmocka_unit_test_setup_teardown(records_by_prefix, begin, end),
     };
 
     backend = which;

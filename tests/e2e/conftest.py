@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parent.parent / "wire"))  # for mqtt
 pytest.register_assert_rewrite("rpc", "proxy", "pages", "terminal")
 
 import certs  # noqa: E402

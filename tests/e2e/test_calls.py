@@ -184,7 +184,7 @@ def test_topics_and_filters(hub):
 
 def test_info(link):
     info = link.call("info")
-    assert info["name"] == "pixi-ws-server" and info["dialects"] == ["pixi.v1"]
+    assert info["name"] == "pixi-ws-server" and info["dialects"] == ["pixi.v1", "mqtt"]
     assert info["limits"]["batch"] == 1000 and info["limits"]["id_bytes"] == 64
     assert {"history", "idempotency", "recovery", "requests", "retained"} <= set(info["features"])
 

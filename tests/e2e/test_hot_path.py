@@ -7,6 +7,7 @@ import socket
 import struct
 import subprocess
 
+import mqtt
 import pytest
 
 SUBSCRIBERS = 10
@@ -174,3 +175,65 @@ def test_a_message_in_batches_costs_no_allocation_and_less_than_a_call(hub, shim
     print(used)
     assert used["allocations"] + used["frees"] < COUNT // 100, used
     assert used["sends"] < SUBSCRIBERS * COUNT / 4, used
+
+
+class Reader:
+    """A subscriber of MQTT that acknowledges what it reads, in one piece."""
+
+    def __init__(self, s, way, version, qos):
+        self.peer, self.qos = mqtt.Peer(s, way, version), qos
+        self.peer.connect(properties={"alias_max": 10} if version == 5 else None)
+        self.peer.subscribe(("t/#", qos))
+
+    def read(self, count):
+        """So many messages, and all that they bring with them."""
+        due = count
+        while count or due:
+            p = self.peer.recv()
+            if p.kind == mqtt.PUBLISH:
+                count -= 1
+                due -= not p.qos
+                if p.qos:
+                    self.peer.ack(mqtt.PUBACK if p.qos == 1 else mqtt.PUBREC, p.id)
+                    due -= p.qos == 1
+            else:
+                assert p.kind == mqtt.PUBREL
+                self.peer.ack(mqtt.PUBCOMP, p.id)
+                due -= 1
+
+
+def publish_all(publisher, readers, count, window=60):
+    sent = {"user": [("a", "b")], "content_type": "text/plain"}
+    for start in range(0, count, window):
+        data = b"".join(
+            mqtt.publish_packet(f"t/{i % 7}", f"{i:040}", i % 3, i % 5 == 0, id=1 + i % window, properties=sent)
+            for i in range(start, start + window)
+        )
+        publisher.send(data)
+        for _ in range(window // 3):
+            publisher.expect(mqtt.PUBACK)
+            publisher.ack(mqtt.PUBREL, publisher.expect(mqtt.PUBREC).id)
+        for _ in range(window // 3):
+            publisher.expect(mqtt.PUBCOMP)
+        for reader in readers:
+            reader.read(window)
+
+
+def test_a_message_of_mqtt_costs_no_allocation(broker, shim, release, tmp_path):
+    counted = {"LD_PRELOAD": str(shim), "COUNT_FILE": str(tmp_path / "counts")}
+    s = broker(
+        program=release,
+        env=counted,
+        history=[{"filter": "#", "max_messages": 500, "max_bytes": 100_000}],
+        limits__session_messages=300,
+    )
+    counts = Counts(tmp_path / "counts")
+    publisher = mqtt.Peer(s, "ws")
+    publisher.connect()
+    readers = [Reader(s, way, version, qos) for way in ("ws", "tcp") for version in (4, 5) for qos in (0, 1, 2)]
+    publish_all(publisher, readers, 960, window=120)  # more under way at a time than below
+    before = counts.now()
+    publish_all(publisher, readers, 1200)
+    after = counts.now()
+    used = {name: after[name] - before[name] for name in NAMES}
+    assert used["allocations"] == 0 and used["frees"] == 0, used

@@ -44,7 +44,7 @@ def test_every_reason_has_its_row(hub, root):
     assert documented == found
     schema = json.loads((root / "config/pixi_ws_server.schema.json").read_text())
     limits = set(schema["properties"]["limits"]["properties"])
-    unrefusing = {"retained_count", "retained_bytes"}
+    unrefusing = {"retained_count", "retained_bytes", "session_expiry_s", "session_messages", "session_bytes", "topic_aliases"}
     assert limits - unrefusing <= set(found)
 
 

@@ -285,8 +285,10 @@ def test_another_keys_file(server, settings, run, tmp_path):
 
 CHANGED = {
     "listen": ["127.0.0.1:0", "127.0.0.1:0"], "tls__listen": ["127.0.0.1:0"], "metrics__listen": ["127.0.0.1:0"], "insecure": True,
+    "mqtt__listen": ["127.0.0.1:0"], "mqtt__tls_listen": ["127.0.0.1:0"],
     "data": "elsewhere", "history": [], "limits__retained_count": 5, "limits__retained_bytes": 5000,
     "page": "elsewhere",
+    "limits__session_messages": 5, "limits__session_bytes": 5000, "limits__inflight": 5,
 }
 
 
@@ -294,7 +296,7 @@ CHANGED = {
 def test_what_holds_from_the_next_start(hub, settings, root, member, tls_files):
     """It is said in the log and in docs/settings.md, and the rest is read again."""
     s = hub()
-    settings("server", **{member: CHANGED[member]}, **(tls_files if member == "tls__listen" else {}), limits__subscriptions=1)
+    settings("server", **{member: CHANGED[member]}, **(tls_files if "tls" in member else {}), limits__subscriptions=1)
     name = member.replace("__", ".")
     if member == "listen":  # its flag beats the file: nothing has changed
         read_again(s)

@@ -1,13 +1,16 @@
 """What the tests of the wire share: raw and peers can be imported, and live("id") says which live test of
 docs/rfc6455.md a test is."""
 
+import contextlib
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-pytest.register_assert_rewrite("raw", "tls")
+pytest.register_assert_rewrite("raw", "tls", "mqtt")
+
+from mqtt import Peer  # noqa: E402
 
 
 def pytest_configure(config):
@@ -24,3 +27,17 @@ def client(spawn, settings):
         return spawn(["pixi-ws-client", "--settings", file, *args], env=env)
 
     return client
+
+
+@pytest.fixture
+def peer():
+    """peer(broker, way="tcp", version=5, id=None, **connect) -> Peer, its CONNECT accepted."""
+    with contextlib.ExitStack() as stack:
+
+        def peer(hub, way="tcp", version=5, id="", **more):
+            p = stack.enter_context(Peer(hub, way, version))
+            p.connack = p.connect(id, **more)
+            assert p.connack.reason == 0, p.connack
+            return p
+
+        yield peer

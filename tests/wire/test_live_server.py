@@ -172,7 +172,9 @@ def offer(*protocols):
     [
         ([], None),
         (["pixi.v1"], "pixi.v1"),
-        (["mqtt", "pixi.v1"], "pixi.v1"),
+        (["mqtt", "pixi.v1"], "mqtt"),
+        (["pixi.v1", "mqtt"], "pixi.v1"),
+        (["mqtt"], "mqtt"),
         (["pixi.v1", "x"], "pixi.v1"),
         (["pixi.v2", "pixi.v10", "pixi.v1"], "pixi.v1"),
     ],
@@ -184,7 +186,7 @@ def test_the_subprotocol_is_one_of_those_offered(hub, offered, chosen):
 
 
 @live("server-subprotocol")
-@pytest.mark.parametrize("offered", [["mqtt"], ["pixi.v2", "x"], ["PIXI.V1"], ["pixi.v"], ["pixi.v11"]])
+@pytest.mark.parametrize("offered", [["mqttv5"], ["pixi.v2", "x"], ["PIXI.V1"], ["pixi.v"], ["pixi.v11"]])
 def test_unknown_subprotocols_only(hub, offered):
     server = hub()
     wire = raw.dial(server.port)

@@ -42,10 +42,12 @@ uint16_t pixi_ws_close_for(int err)
     switch (err) {
     case PIXI_E_WS_UTF8:
     case PIXI_E_WS_CLOSE_UTF8: return PIXI_WS_CLOSE_UTF8;
+    case PIXI_E_MQTT_TOO_BIG:
     case PIXI_E_WS_TOO_BIG: return PIXI_WS_CLOSE_TOO_BIG;
     case PIXI_E_WS_TYPE: return PIXI_WS_CLOSE_UNSUPPORTED;
     case PIXI_E_NOMEM:
     case PIXI_E_SYS: return PIXI_WS_CLOSE_INTERNAL;
+    case PIXI_E_MQTT_KEEP_ALIVE:
     case PIXI_E_WS_PONG: return PIXI_WS_CLOSE_TIMEOUT;
     default: return PIXI_WS_CLOSE_PROTOCOL;
     }

@@ -1,0 +1,600 @@
+/* mqtt_save.c -- sessions as records of a durable store, so that they go on after a restart, or a crash.
+ *
+ *     mqtt/KEYHASH/CLIENT\0c        what is unacknowledged, positions, expiry
+ *     mqtt/KEYHASH/CLIENT\0sNUMBER  a subscription
+ *     mqtt/KEYHASH/CLIENT\0w        the will
+ *
+ * Nothing needs two of them to change at once: a subscription says itself from where on it counts, and what is told to the
+ * client waits until everything that it tells of is on disk. */
+#include "server/mqtt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SOON_MS = 1000, HASH_HEX = 32, VERSION = 1, LOADS_WAIT_MS = 50 };
+
+#define PREFIX "mqtt/"
+
+static bool is_durable(const struct pixi_mqtt_session *o)
+{
+    return o->server->hub.store->is_durable;
+}
+
+bool pixi_mqtt_is_saved(const struct pixi_mqtt_session *o)
+{
+    return is_durable(o) && o->expiry_s > 0 && o->state == PIXI_MQTT_LIVES;
+}
+
+/* --- putting -------------------------------------------------------------------------------------------------- */
+
+static struct pixi_cur key_of(const struct pixi_mqtt_session *o, char kind, uint32_t no,
+                              uint8_t out[PIXI_RECORD_KEY_MAX])
+{
+    char *to = (char *)out;
+    size_t len = strlen(PREFIX);
+
+    memcpy(to, PREFIX, len);
+    for (size_t i = 0; i < HASH_HEX / 2; i++)
+        len += (size_t)sprintf(to + len, "%02x", o->key_hash[i]);
+    to[len++] = '/';
+    memcpy(to + len, o->id, o->id_len);
+    len += o->id_len;
+    to[len++] = 0;
+    to[len++] = kind;
+    if (kind == 's')
+        len += (size_t)sprintf(to + len, "%08x", no);
+    return pixi_cur_init(out, len);
+}
+
+static void on_put(void *ctx, int err, const struct pixi_record *record)
+{
+    struct pixi_mqtt_session *o = ctx;
+
+    (void)record;
+    o->puts--;
+    if (o->state == PIXI_MQTT_ENDED) {
+        if (!o->puts && !o->task.is_queued)
+            free(o);
+        return;
+    }
+    if (err != PIXI_OK)
+        o->save_err = err;
+    if (!o->puts)
+        pixi_loop_defer(o->server->loop, &o->task);
+}
+
+static void put(struct pixi_mqtt_session *o, char kind, uint32_t no, struct pixi_cur value)
+{
+    struct pixi_store *store = o->server->hub.store;
+    uint8_t key[PIXI_RECORD_KEY_MAX];
+    struct pixi_record record = {key_of(o, kind, no, key), value, PIXI_RECORD_ANY};
+
+    o->puts++;
+    o->has_records = true;
+    store->call->put(store, &record, (struct pixi_record_answer){on_put, o});
+}
+
+static void put_uint(struct pixi_buf *b, size_t width, uint64_t v)
+{
+    uint8_t bytes[8];
+
+    for (size_t i = width; i-- > 0; v >>= 8)
+        bytes[i] = (uint8_t)v;
+    pixi_buf_put(b, bytes, width);
+}
+
+static void put_sized(struct pixi_buf *b, struct pixi_cur c)
+{
+    put_uint(b, 4, pixi_cur_left(&c));
+    pixi_buf_put_cur(b, c);
+}
+
+/* Those subscriptions that stand elsewhere than at the head. */
+static void put_positions(const struct pixi_mqtt_session *o, uint64_t head, struct pixi_buf *b)
+{
+    const struct pixi_hub *hub = &o->server->hub;
+    size_t at = b->len;
+    uint32_t count = 0;
+
+    put_uint(b, 4, 0);
+    for (struct pixi_hub_sub *sub = pixi_hub_next_sub(&o->peer, NULL); sub;
+         sub = pixi_hub_next_sub(&o->peer, sub)) {
+        uint64_t position = pixi_hub_position(hub, sub);
+
+        if (position == head)
+            continue;
+        put_uint(b, 4, ((const struct pixi_mqtt_sub *)sub->user)->no);
+        put_uint(b, 8, position);
+        count++;
+    }
+    for (size_t i = 0; b->err == PIXI_OK && i < 4; i++)
+        b->bytes[at + i] = (uint8_t)(count >> (24 - 8 * i));
+}
+
+static void put_core(struct pixi_mqtt_session *o)
+{
+    struct pixi_buf b = pixi_loop_borrow(o->server->loop, PIXI_RECORD_MAX);
+    struct pixi_store *store = o->server->hub.store;
+    struct pixi_position head = store->call->head(store);
+
+    put_uint(&b, 1, VERSION);
+    put_uint(&b, 8, o->origin);
+    put_uint(&b, 4, o->expiry_s);
+    put_uint(&b, 8, o->expires_ms);
+    put_uint(&b, 4, o->last_sub_no);
+    put_uint(&b, 8, head.epoch);
+    put_uint(&b, 8, head.offset);
+    put_positions(o, head.offset, &b);
+    pixi_session_put(&o->s, &b);
+    if (b.err == PIXI_OK)
+        put(o, 'c', 0, pixi_buf_cur(&b));
+    else
+        o->save_err = b.err;
+    pixi_loop_give_back(o->server->loop, &b);
+}
+
+void pixi_mqtt_save_sub(struct pixi_mqtt_session *o, const struct pixi_hub_sub *sub)
+{
+    const struct pixi_mqtt_sub *options = sub->user;
+    struct pixi_store *store = o->server->hub.store;
+    struct pixi_buf b = pixi_buf_init(PIXI_RECORD_MAX);
+
+    if (!pixi_mqtt_is_saved(o))
+        return;
+    put_uint(&b, 1, VERSION);
+    put_uint(&b, 8, store->call->head(store).offset);
+    put_uint(&b, 4, options->id);
+    put_uint(&b, 1, options->qos);
+    put_uint(&b, 1, options->is_no_local);
+    put_uint(&b, 1, options->is_retain_as_published);
+    put_sized(&b, sub->filter);
+    if (b.err == PIXI_OK)
+        put(o, 's', options->no, pixi_buf_cur(&b));
+    else
+        o->save_err = b.err;
+    pixi_buf_clear(&b);
+    pixi_mqtt_save(o);
+}
+
+static void forget(struct pixi_mqtt_session *o, char kind, uint32_t no)
+{
+    if (is_durable(o) && o->has_records)
+        put(o, kind, no, pixi_cur_init(NULL, 0));
+}
+
+/* From a callback of the hub, too: there the store may not be called. */
+void pixi_mqtt_forget_sub(struct pixi_mqtt_session *o, uint32_t no)
+{
+    if (!o->server->hub.calling)
+        forget(o, 's', no);
+    /* else the record stays until the session ends: when it is read again the key does not allow it any more */
+}
+
+void pixi_mqtt_save_will(struct pixi_mqtt_session *o)
+{
+    const struct pixi_mqtt_last_will *w = o->will;
+    struct pixi_buf b = pixi_buf_init(PIXI_RECORD_MAX);
+
+    if (!is_durable(o))
+        return;
+    if (!w) {
+        forget(o, 'w', 0);
+        return;
+    }
+    put_uint(&b, 1, VERSION);
+    put_uint(&b, 8, o->origin);
+    put_uint(&b, 4, w->delay_s);
+    put_uint(&b, 4, w->expiry_s);
+    put_uint(&b, 1, w->has_expiry);
+    put_uint(&b, 1, w->is_retain);
+    put_uint(&b, 1, w->qos);
+    put_sized(&b, w->topic);
+    put_sized(&b, w->headers);
+    put_sized(&b, w->payload);
+    if (b.err == PIXI_OK)
+        put(o, 'w', 0, pixi_buf_cur(&b));
+    pixi_buf_clear(&b);
+}
+
+void pixi_mqtt_forget_records(struct pixi_mqtt_session *o)
+{
+    if (!o->has_records)
+        return;
+    for (struct pixi_hub_sub *sub = o->peer.hub ? pixi_hub_next_sub(&o->peer, NULL) : NULL; sub;
+         sub = pixi_hub_next_sub(&o->peer, sub))
+        forget(o, 's', ((const struct pixi_mqtt_sub *)sub->user)->no);
+    forget(o, 'w', 0);
+    forget(o, 'c', 0);
+}
+
+/* --- what waits for it ---------------------------------------------------------------------------------------- */
+
+void pixi_mqtt_save(struct pixi_mqtt_session *o)
+{
+    if (!pixi_mqtt_is_saved(o))
+        return;
+    o->is_dirty = true;
+    if (!o->is_saving)
+        pixi_loop_defer(o->server->loop, &o->task);
+}
+
+static void on_soon(struct pixi_timer *t)
+{
+    pixi_mqtt_save(PIXI_LIST_ITEM(t, struct pixi_mqtt_session, save_due));
+}
+
+void pixi_mqtt_save_soon(struct pixi_mqtt_session *o)
+{
+    if (!pixi_mqtt_is_saved(o) || o->is_dirty || pixi_timer_is_set(&o->save_due))
+        return;
+    o->save_due.on_due = on_soon;
+    pixi_loop_set_timer(o->server->loop, &o->save_due, SOON_MS);
+}
+
+void pixi_mqtt_send_saved(struct pixi_mqtt_session *o, const struct pixi_mqtt_packet *p)
+{
+    if (!o->conn)
+        return;
+    if (!pixi_mqtt_is_saved(o)) {
+        pixi_mqtt_send(o->conn, p);
+        return;
+    }
+    o->server->counters.mqtt_out[p->type]++;
+    pixi_mqtt_packet_encode(&o->held, o->conn->mqtt->version, p);
+    pixi_mqtt_save(o);
+}
+
+static void begin_round(struct pixi_mqtt_session *o)
+{
+    struct pixi_buf was = o->flying;
+
+    o->is_dirty = false;
+    o->is_saving = true;
+    o->flying = o->held;
+    o->held = was;
+    pixi_buf_reset(&o->held);
+    for (struct pixi_list *l = o->incoming.next; l != &o->incoming; l = l->next) {
+        struct pixi_mqtt_incoming *in = PIXI_LIST_ITEM(l, struct pixi_mqtt_incoming, in_session);
+
+        if (in->state == PIXI_MQTT_IN_WAITS)
+            in->state = PIXI_MQTT_IN_SAVES;
+    }
+    put_core(o);
+}
+
+static void send_flying(struct pixi_mqtt_session *o)
+{
+    struct pixi_conn *c = o->conn;
+    int rc = o->flying.err;
+
+    if (!c || c->link.state != PIXI_LINK_OPEN || (rc == PIXI_OK && !o->flying.len))
+        return;
+    if (rc == PIXI_OK)
+        rc = pixi_link_send(&c->link, PIXI_WS_BINARY, o->flying.bytes, o->flying.len);
+    if (rc == PIXI_E_QUEUE)
+        pixi_conn_close_slow(c);
+    else if (rc != PIXI_OK && rc != PIXI_E_WS_CLOSED)
+        pixi_link_fail(&c->link, rc);
+    pixi_buf_reset(&o->flying);
+    c->mqtt->is_connected = true; /* its CONNACK was the first to wait */
+    pixi_loop_defer(o->server->loop, &c->pump);
+}
+
+static void end_round(struct pixi_mqtt_session *o)
+{
+    int err = o->save_err;
+
+    o->is_saving = false;
+    o->save_err = PIXI_OK;
+    if (err == PIXI_OK) {
+        send_flying(o);
+        pixi_mqtt_publish_saved(o);
+        return;
+    }
+    pixi_buf_reset(&o->flying); /* it was not said: the client asks again */
+    if (o->conn)
+        pixi_mqtt_disconnect(o->conn, PIXI_MQTT_R_QUOTA, PIXI_WS_CLOSE_LATER,
+                             "the session could not be stored");
+}
+
+void pixi_mqtt_save_now(struct pixi_mqtt_session *o)
+{
+    if (o->is_saving && !o->puts)
+        end_round(o);
+    if (o->is_dirty && !o->is_saving && o->state == PIXI_MQTT_LIVES)
+        begin_round(o);
+    if (o->is_saving && !o->puts) /* it answered at once, or could not begin */
+        pixi_loop_defer(o->server->loop, &o->task);
+}
+
+void pixi_mqtt_save_last(struct pixi_mqtt_session *o)
+{
+    if (pixi_mqtt_is_saved(o))
+        put_core(o);
+}
+
+/* --- reading back --------------------------------------------------------------------------------------------- */
+
+struct loaded {
+    struct loaded *next;
+    size_t key_len, value_len;
+    uint8_t bytes[]; /* key, value */
+};
+
+struct load {
+    struct pixi_server *s;
+    struct loaded *first;
+    bool is_over;
+    int err;
+};
+
+static void on_listed(void *ctx, int err, const struct pixi_record *record)
+{
+    struct load *load = ctx;
+    struct loaded *l;
+    size_t key_len, value_len;
+
+    if (!record) {
+        load->is_over = true;
+        load->err = load->err ? load->err : err;
+        return;
+    }
+    key_len = pixi_cur_left(&record->key);
+    value_len = pixi_cur_left(&record->value);
+    l = malloc(sizeof *l + key_len + value_len);
+    if (!l) {
+        load->err = PIXI_E_NOMEM;
+        return;
+    }
+    l->key_len = key_len;
+    l->value_len = value_len;
+    memcpy(l->bytes, record->key.p, key_len);
+    memcpy(l->bytes + key_len, record->value.p, value_len);
+    l->next = load->first;
+    load->first = l;
+}
+
+struct name {
+    uint8_t hash[HASH_HEX / 2];
+    struct pixi_cur id;
+    char kind;
+    uint64_t no;
+};
+
+static bool hex(struct pixi_cur *c, size_t digits, uint64_t *out)
+{
+    struct pixi_cur part;
+
+    if (!pixi_cur_cut(c, digits, &part))
+        return false;
+    for (*out = 0; part.p != part.end; part.p++) {
+        const char *at = memchr("0123456789abcdef", *part.p, 16);
+
+        if (!at)
+            return false;
+        *out = *out << 4 | (uint64_t)(at - "0123456789abcdef");
+    }
+    return true;
+}
+
+static bool read_name(struct pixi_cur key, struct name *n)
+{
+    struct pixi_cur skip;
+    uint64_t byte;
+    const uint8_t *end;
+
+    if (!pixi_cur_cut(&key, strlen(PREFIX), &skip))
+        return false;
+    for (size_t i = 0; i < sizeof n->hash; i++) {
+        if (!hex(&key, 2, &byte))
+            return false;
+        n->hash[i] = (uint8_t)byte;
+    }
+    if (!pixi_cur_cut(&key, 1, &skip) || !(end = memchr(key.p, 0, pixi_cur_left(&key))))
+        return false;
+    n->id = (struct pixi_cur){key.p, end};
+    key.p = end + 1;
+    if (!pixi_cur_cut(&key, 1, &skip))
+        return false;
+    n->kind = (char)*skip.p;
+    n->no = 0;
+    return n->kind != 's' || hex(&key, 8, &n->no);
+}
+
+static bool take_uint(struct pixi_cur *c, size_t width, uint64_t *out)
+{
+    struct pixi_cur bytes;
+
+    if (!pixi_cur_cut(c, width, &bytes))
+        return false;
+    for (*out = 0; bytes.p != bytes.end; bytes.p++)
+        *out = *out << 8 | *bytes.p;
+    return true;
+}
+
+static bool take_sized(struct pixi_cur *c, struct pixi_cur *out)
+{
+    uint64_t len;
+
+    return take_uint(c, 4, &len) && pixi_cur_cut(c, (size_t)len, out);
+}
+
+/* The whole hash is the key's; a record's name has its first half. */
+static const struct pixi_key *find_key(const struct pixi_server *s, const uint8_t *half)
+{
+    for (size_t i = 0; i < pixi_keys_count(s->keys); i++)
+        if (memcmp(pixi_keys_at(s->keys, i)->hash, half, HASH_HEX / 2) == 0)
+            return pixi_keys_at(s->keys, i);
+    return NULL;
+}
+
+/* NULL: out of memory, or the key has gone: then the records go, too. */
+static struct pixi_mqtt_session *session_for(struct load *load, const struct name *n)
+{
+    const struct pixi_key *key = find_key(load->s, n->hash);
+    struct pixi_mqtt_session *o = key ? pixi_mqtt_session_find(load->s, key->hash, n->id) : NULL;
+
+    if (o || !key)
+        return o;
+    o = pixi_mqtt_session_new(load->s, key->hash, key, n->id);
+    if (o)
+        o->has_records = true;
+    else
+        load->err = PIXI_E_NOMEM;
+    return o;
+}
+
+static bool take_core(struct pixi_mqtt_session *o, struct pixi_cur value)
+{
+    struct pixi_store *store = o->server->hub.store;
+    uint64_t version, expiry, last_no, epoch, count;
+    struct pixi_cur positions;
+
+    if (!take_uint(&value, 1, &version) || version != VERSION || !take_uint(&value, 8, &o->origin) ||
+        !take_uint(&value, 4, &expiry) || !take_uint(&value, 8, &o->expires_ms) ||
+        !take_uint(&value, 4, &last_no) || !take_uint(&value, 8, &epoch) ||
+        !take_uint(&value, 8, &o->loaded_head) || !take_uint(&value, 4, &count) ||
+        !pixi_cur_cut(&value, (size_t)count * 12, &positions) || pixi_session_take(&o->s, &value) != PIXI_OK)
+        return false;
+    o->expiry_s = (uint32_t)expiry;
+    o->last_sub_no = (uint32_t)last_no;
+    o->is_loaded = epoch == store->call->head(store).epoch;
+    pixi_buf_put_cur(&o->held, positions);
+    return o->is_loaded;
+}
+
+static uint64_t position_of(const struct pixi_mqtt_session *o, uint64_t no)
+{
+    struct pixi_cur c = pixi_buf_cur(&o->held);
+    uint64_t n, position;
+
+    while (take_uint(&c, 4, &n) && take_uint(&c, 8, &position))
+        if (n == no)
+            return position;
+    return o->loaded_head;
+}
+
+static bool take_sub(struct pixi_mqtt_session *o, uint64_t no, struct pixi_cur value)
+{
+    struct pixi_mqtt_sub *options = calloc(1, sizeof *options);
+    uint64_t version, start, id, qos, is_no_local, is_as_published;
+    struct pixi_hub_subscribe how = {.flags = PIXI_HUB_IS_OWED | PIXI_HUB_SKIPS_GAPS, .user = options};
+    struct pixi_hub_subscribed done;
+    struct pixi_cur filter;
+
+    if (!options || !take_uint(&value, 1, &version) || version != VERSION || !take_uint(&value, 8, &start) ||
+        !take_uint(&value, 4, &id) || !take_uint(&value, 1, &qos) || qos > 2 ||
+        !take_uint(&value, 1, &is_no_local) || !take_uint(&value, 1, &is_as_published) ||
+        !take_sized(&value, &filter)) {
+        free(options);
+        return false;
+    }
+    *options = (struct pixi_mqtt_sub){(uint32_t)id, (uint32_t)no,    (uint8_t)qos,
+                                      is_no_local,  is_as_published, pixi_mqtt_is_shared(filter)};
+    how.qos = options->qos;
+    how.owed_after = position_of(o, no);
+    if (how.owed_after < start)
+        how.owed_after = start;
+    if (pixi_hub_subscribe(&o->server->hub, &o->peer, filter, &how, &done) == PIXI_OK)
+        return true;
+    free(options);
+    return false;
+}
+
+static bool take_will(struct pixi_mqtt_session *o, struct pixi_cur value)
+{
+    uint64_t version, delay, expiry, has_expiry, is_retain, qos;
+    struct pixi_mqtt_last_will w = {0};
+
+    if (!take_uint(&value, 1, &version) || version != VERSION || !take_uint(&value, 8, &o->origin) ||
+        !take_uint(&value, 4, &delay) || !take_uint(&value, 4, &expiry) ||
+        !take_uint(&value, 1, &has_expiry) || !take_uint(&value, 1, &is_retain) ||
+        !take_uint(&value, 1, &qos) || !take_sized(&value, &w.topic) || !take_sized(&value, &w.headers) ||
+        !take_sized(&value, &w.payload))
+        return false;
+    w.delay_s = (uint32_t)delay;
+    w.expiry_s = (uint32_t)expiry;
+    w.has_expiry = has_expiry;
+    w.is_retain = is_retain;
+    w.qos = (uint8_t)qos;
+    o->will = pixi_mqtt_will_copy(&w);
+    return o->will;
+}
+
+/* Records of one kind: cores first, then what hangs on them. What is not understood goes. */
+static void take_kind(struct load *load, char kind)
+{
+    struct pixi_store *store = load->s->hub.store;
+
+    for (struct loaded *l = load->first; l; l = l->next) {
+        struct pixi_cur key = pixi_cur_init(l->bytes, l->key_len),
+                        value = pixi_cur_init(l->bytes + l->key_len, l->value_len);
+        struct pixi_mqtt_session *o;
+        struct name n;
+        bool is_good = read_name(key, &n);
+
+        if (is_good && n.kind != kind)
+            continue;
+        o = is_good ? session_for(load, &n) : NULL;
+        if (load->err)
+            return;
+        is_good = o && (kind == 'c'   ? take_core(o, value)
+                        : kind == 'w' ? take_will(o, value)
+                                      : o->is_loaded && take_sub(o, n.no, value));
+        if (!is_good)
+            store->call->put(store, &(struct pixi_record){key, pixi_cur_init(NULL, 0), PIXI_RECORD_ANY},
+                             (struct pixi_record_answer){pixi_mqtt_ignore_record, NULL});
+    }
+}
+
+static void settle(struct pixi_server *s)
+{
+    struct pixi_list *l, *next;
+
+    for (l = s->mqtt.sessions.next; l != &s->mqtt.sessions; l = next) {
+        struct pixi_mqtt_session *o = PIXI_LIST_ITEM(l, struct pixi_mqtt_session, in_server);
+
+        next = l->next;
+        pixi_buf_reset(&o->held);
+        if (!o->is_loaded)
+            o->expiry_s = 0; /* a will without a session, or nothing */
+        if (!o->is_loaded && !o->will)
+            pixi_mqtt_session_end(o, PIXI_MQTT_WITHOUT_WILL);
+        else
+            pixi_mqtt_session_wait(o);
+    }
+}
+
+void pixi_mqtt_ignore_record(void *ctx, int err, const struct pixi_record *record)
+{
+    (void)ctx;
+    (void)err;
+    (void)record;
+}
+
+int pixi_mqtt_load(struct pixi_server *s)
+{
+    struct pixi_store *store = s->hub.store;
+    struct load load = {.s = s};
+
+    if (!store->is_durable)
+        return PIXI_OK;
+    store->call->list(store, pixi_cur_str(PREFIX), (struct pixi_record_answer){on_listed, &load});
+    while (!load.is_over)
+        pixi_loop_turn(s->loop, LOADS_WAIT_MS);
+    if (load.err == PIXI_OK)
+        take_kind(&load, 'c');
+    if (load.err == PIXI_OK)
+        take_kind(&load, 'w');
+    if (load.err == PIXI_OK)
+        take_kind(&load, 's');
+    while (load.first) {
+        struct loaded *l = load.first;
+
+        load.first = l->next;
+        free(l);
+    }
+    if (load.err == PIXI_OK)
+        settle(s);
+    return load.err;
+}
