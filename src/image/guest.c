@@ -101,6 +101,12 @@ static const char *program_user(const struct pixi_image_desc *d)
     return pixi_image_uid(d, "pixi", &uid) ? "pixi" : "root";
 }
 
+/* Without settings nothing here wants a key. */
+static bool wants_key(const struct pixi_image_desc *d)
+{
+    return d->settings.len && !d->ws.api_key.bake_in && d->ws.api_key.from.count;
+}
+
 static void add_settings(struct guest *g)
 {
     const struct pixi_image_desc *d = g->d;
@@ -115,7 +121,7 @@ static void add_settings(struct guest *g)
     put_variable(g, "PIXI_CONTAINER_USER", d->container.user);
     put_variable(g, "PIXI_VERIFY", has(&d->ws.run_at_boot, "verify") ? "yes" : "no");
     pixi_buf_put_str(&g->text, "PIXI_KEY_FROM='");
-    for (size_t i = 0; !d->ws.api_key.bake_in && i < from->count; i++) {
+    for (size_t i = 0; wants_key(d) && i < from->count; i++) {
         pixi_buf_put_str(&g->text, i ? " " : "");
         pixi_buf_put_cur(&g->text, from->at[i]);
     }
@@ -130,7 +136,7 @@ static void add_key_folder(struct guest *g)
     size_t len = pixi_file_dir(g->d->ws.api_key.path);
     uint32_t uid = 0;
 
-    if (len <= 1 || !g->d->ws.api_key.from.count)
+    if (len <= 1 || !wants_key(g->d))
         return;
     snprintf(path, sizeof path, "%.*s", (int)(len - 1), g->d->ws.api_key.path);
     pixi_image_uid(g->d, program_user(g->d), &uid);
