@@ -24,7 +24,7 @@ def through(mqtt):
 @QOS
 def test_sent_and_heard(mosquitto, mqtt, messages, version, qos):
     client = mqtt(mosquitto())
-    as_told = ["--mqtt-version", str(version), "-q", str(qos)]
+    as_told = ["--mqtt-version", str(version), "--qos", str(qos)]
     heard = client.spawn(*as_told, "listen", "-n", "4", "a/+", "b/#")
     heard.wait_line("listening to a/", stream="err")
     heard.wait_line("listening to b/#", stream="err")
@@ -50,7 +50,7 @@ def test_what_others_say(mosquitto, mqtt, messages, version):
     heard = client.listen("--count", "2", "#", mqtt__version=version)
     at = ["-h", broker.host, "-p", str(broker.port)]
     more = ["-D", "publish", "user-property", "from", "them"]
-    subprocess.run(["mosquitto_pub", *at, "-t", "theirs", "-m", "1", "-q", "2", "-V", "5", *more], check=True, timeout=20)
+    subprocess.run(["mosquitto_pub", *at, "-t", "theirs", "-m", "1", "--qos", "2", "-V", "5", *more], check=True, timeout=20)
     subprocess.run(["mosquitto_pub", *at, "-t", "old", "-m", "2", "-q", "0", "-V", "311"], check=True, timeout=20)
     assert heard.wait() == 0
     assert [(m["topic"], m["payload"], m.get("headers")) for m in messages(heard)] == [
@@ -108,6 +108,17 @@ def test_no_requests_in_3_1_1(mosquitto, mqtt):
     assert done.returncode == 2 and "MQTT 3.1.1 has no requests" in done.stderr and "--mqtt-version 5" in done.stderr
 
 
+def test_a_scene(mosquitto, mqtt):
+    """What needs to know that the retained messages have all come."""
+    client = mqtt(mosquitto())
+    for i in range(30):
+        client.ok("scene", "put", f"tram-{i}", '{"x": 1, "y": 2, "sprite": "tram"}')
+    client.ok("scene", "move", "tram-7", "20", "40")
+    assert json.loads(client.ok("listen", "-n", "1", "scene/objects/tram-7"))["payload"]["x"] == 20
+    client.ok("scene", "clear")
+    assert client.run("scene", "move", "tram-7", "1", "1").returncode != 0
+
+
 # --- who may
 
 
@@ -151,13 +162,13 @@ def test_a_session_goes_on(mosquitto, mqtt, messages, members, how):
     with Proxy(type("At", (), {"host": broker.host, "port": broker.ws_port})) as proxy:
         heard = mqtt(proxy.url).listen("-n", "12", "a/#", mqtt__qos=2, **members)
         sender = mqtt(broker)
-        sender.ok("-q", "2", "send", "a/0", "-", input="0\n1\n2\n3\n")
+        sender.ok("--qos", "2", "send", "a/0", "-", input="0\n1\n2\n3\n")
         proxy.cut(how, then_hold=True)
         heard.wait_line("trying again", stream="err")
-        sender.ok("-q", "2", "send", "a/1", "-", input="4\n5\n6\n7\n")
+        sender.ok("--qos", "2", "send", "a/1", "-", input="4\n5\n6\n7\n")
         proxy.let_go()
         heard.wait_line("again: nothing was missed", stream="err")
-        sender.ok("-q", "2", "send", "a/2", "-", input="8\n9\n10\n11\n")
+        sender.ok("--qos", "2", "send", "a/2", "-", input="8\n9\n10\n11\n")
         assert heard.wait() == 0, str(heard)
     assert [m["payload"] for m in messages(heard)] == list(range(12))
 

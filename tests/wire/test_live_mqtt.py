@@ -117,7 +117,7 @@ def test_a_made_up_session_is_not_left_behind(mqtt):
 
 
 def test_qos_2_by_its_steps(mqtt):
-    proc, link, _ = mqtt("-q", "2", "send", "-e", "9", "-r", "-H", "k=v", "t", "x")
+    proc, link, _ = mqtt("--qos", "2", "send", "-e", "9", "-r", "-H", "k=v", "t", "x")
     props = b"\x02\0\0\0\x09" b"\x26" + text("k") + text("v")
     assert link.packet() == (0x35, text("t") + b"\0\x01" + bytes([len(props)]) + props + b"x")
     link.say(b"\x50\x02\0\x01")
@@ -159,7 +159,7 @@ def test_sent_again_with_dup(mqtt, listener):
 @pytest.mark.parametrize("received", [False, True])
 def test_qos_2_without_its_session(mqtt, listener, received):
     """Not acknowledged: in doubt. Received: the server has it."""
-    proc, link, _ = mqtt("-q", "2", "send", "t", "x", client_id="c")
+    proc, link, _ = mqtt("--qos", "2", "send", "t", "x", client_id="c")
     assert link.packet()[0] == 0x34
     if received:
         link.say(b"\x50\x02\0\x01")
@@ -190,7 +190,7 @@ def test_the_receive_maximum_is_kept(mqtt):
 
 
 def test_what_the_server_takes(mqtt):
-    proc, _, _ = mqtt("-q", "2", "send", "t", "x", answer=b"\x20\x05\0\0\x02\x24\x01")
+    proc, _, _ = mqtt("--qos", "2", "send", "t", "x", answer=b"\x20\x05\0\0\x02\x24\x01")
     assert "does not take this QoS" in fails(proc, 2, "usage")
     proc, _, _ = mqtt("send", "t", "x" * 100, answer=b"\x20\x08\0\0\x05\x27\0\0\0\x32")
     assert "message over the limit" in fails(proc, 1, "limits")
