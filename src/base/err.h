@@ -130,7 +130,8 @@
     X(MQTT_ACK, -179, "acknowledges what was not sent", "MQTT 5 §4.3")                                       \
     X(MQTT_RECEIVE_MAX, -180, "more unacknowledged messages than agreed", "MQTT 5 §4.9")                     \
     X(MQTT_IN_DOUBT, -181, "the server has forgotten the session: perhaps it has the message, perhaps not",  \
-      "MQTT 5 §4.1")
+      "MQTT 5 §4.1")                                                                                         \
+    X(MQTT_RETAIN, -182, "the server keeps no retained messages", "MQTT 5 §3.2.2.3.5")
 
 enum {
     PIXI_OK = 0,   /* done; outputs are set */

@@ -89,6 +89,8 @@ static void send_call(struct pixi_uplink_call *call)
 
     if (rc == PIXI_OK) {
         call->is_sent = true;
+    } else if (rc == PIXI_MORE) {
+        c->is_held = true;
     } else if (rc == PIXI_E_WS_CLOSED || rc == PIXI_E_QUEUE) {
         c->is_full = true;
     } else {
@@ -102,6 +104,18 @@ void pixi_uplink_flush_calls(struct pixi_uplink *c)
 
     c->is_full = false;
     for (call = c->calls; call && c->state == PIXI_UPLINK_OPEN && !c->is_full; call = next) {
+        next = call->next;
+        if (!call->is_sent && !call->is_over)
+            send_call(call);
+    }
+}
+
+void pixi_uplink_resume_calls(struct pixi_uplink *c)
+{
+    struct pixi_uplink_call *call, *next;
+
+    c->is_held = false;
+    for (call = c->calls; call && c->state == PIXI_UPLINK_OPEN && !c->is_full && !c->is_held; call = next) {
         next = call->next;
         if (!call->is_sent && !call->is_over)
             send_call(call);

@@ -41,6 +41,8 @@ void pixi_uplink_fail_call(struct pixi_uplink_call *call, const struct pixi_fail
 
 /* Sends what waits. */
 void pixi_uplink_flush_calls(struct pixi_uplink *c);
+/* One that the dialect held back may go, and those behind it: in order, up to the first that has to wait again. */
+void pixi_uplink_resume_calls(struct pixi_uplink *c);
 /* The connection has gone: those sent once only fail, the others wait to be sent again. */
 void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *f);
 /* Every call ends with this failure. */

@@ -32,7 +32,8 @@ struct pixi_dialect {
     int (*reply)(struct pixi_uplink *c, uint64_t request, struct pixi_cur payload, const char *error);
 
     /* A call goes out, the first time or again.
-     *   PIXI_OK | PIXI_E_QUEUE, PIXI_E_WS_CLOSED (no room: it is tried again) | an error that ends the call */
+     *   PIXI_OK | PIXI_E_QUEUE, PIXI_E_WS_CLOSED (no room: it is tried again) | PIXI_MORE (held until
+     *   pixi_uplink_resume_calls) | an error that ends the call */
     int (*send)(struct pixi_uplink_call *call);
 };
 

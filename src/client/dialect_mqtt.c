@@ -174,10 +174,15 @@ static void take_connack(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_pack
         refuse(m, &f);
         return;
     }
+    if (pixi_mqtt_prop_has(&p->props, PIXI_MQTT_PROP_AUTH_METHOD)) {
+        pixi_mqtt_broken(m, PIXI_E_MQTT_AUTH); /* [MQTT-4.12.0-6]: we named none */
+        return;
+    }
     m->packet_max = number(p, PIXI_MQTT_PROP_MAX_PACKET, UINT32_MAX);
     m->receive_max =
         m->version == PIXI_MQTT_V5 ? number(p, PIXI_MQTT_PROP_RECEIVE_MAX, UINT16_MAX) : RECEIVE_MAX_3;
     m->qos_max = (uint8_t)number(p, PIXI_MQTT_PROP_MAX_QOS, 2);
+    m->can_retain = number(p, PIXI_MQTT_PROP_RETAIN_AVAILABLE, 1);
     m->can_number = m->version == PIXI_MQTT_V5 && number(p, PIXI_MQTT_PROP_SUBSCRIPTION_ID_AVAILABLE, 1);
     m->unanswered = 0;
     m->has_session = p->is_session_present;

@@ -426,6 +426,8 @@ static const struct end_row calls[] = {
      "speak MQTT 5 (--mqtt-version 5), or pixi.v1"},
     {PIXI_E_MQTT_QOS, PIXI_EXIT_USAGE, "usage", true, "the server does not take this QoS",
      "set mqtt.qos (--qos) to less"},
+    {PIXI_E_MQTT_RETAIN, PIXI_EXIT_USAGE, "usage", true, "the server keeps no retained messages",
+     "send it without --retain, or use a server that keeps them"},
     {PIXI_E_MQTT_IN_DOUBT, PIXI_EXIT_CHECK, "connection", true,
      "in doubt: the server has forgotten the session, perhaps it has the message, perhaps not",
      "see whether it arrived; with mqtt.qos 1 it would have been sent again"},

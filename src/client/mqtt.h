@@ -51,7 +51,7 @@ struct pixi_uplink_mqtt {
     /* what the server takes, by its CONNACK */
     uint32_t packet_max, receive_max;
     uint8_t qos_max;
-    bool can_number; /* subscription identifiers */
+    bool can_retain, can_number; /* retained messages, subscription identifiers */
 
     uint16_t last_id;
     uint32_t unanswered;           /* PUBLISH of QoS 1 and 2 of this connection */

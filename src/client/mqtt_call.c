@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-enum { DUP = 0x08, QOS_SHIFT = 1 };
+enum { RETAIN = 0x01, DUP = 0x08, QOS_SHIFT = 1 };
 
 static const char publish_name[] = "publish", request_name[] = "request", reply_name[] = "reply",
                   subscribe_name[] = "subscribe", unsubscribe_name[] = "unsubscribe";
@@ -339,7 +339,7 @@ static int send_with_id(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *cal
     int rc;
 
     if (!call->packet_id && !(call->packet_id = take_id(m)))
-        return PIXI_E_QUEUE;
+        return PIXI_MORE;
     call->text.bytes[at] = (uint8_t)(call->packet_id >> 8);
     call->text.bytes[at + 1] = (uint8_t)call->packet_id;
     if (call->was_sent && type_of(call) == PIXI_MQTT_PUBLISH)
@@ -357,6 +357,8 @@ static int send_publish(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *cal
         return PIXI_E_MQTT_VERSION;
     if (qos_of(call) > m->qos_max)
         return PIXI_E_MQTT_QOS;
+    if (call->text.bytes[0] & RETAIN && !m->can_retain)
+        return PIXI_E_MQTT_RETAIN;
     if (qos_of(call) == 0) {
         rc = send_text(call);
         if (rc == PIXI_OK)
@@ -364,7 +366,7 @@ static int send_publish(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *cal
         return rc;
     }
     if (m->unanswered >= m->receive_max)
-        return PIXI_E_QUEUE;
+        return PIXI_MORE; /* [MQTT-4.9.0-2]; packets of other kinds go on [MQTT-3.3.4-8] */
     rc = call->is_received ? send_release(m, call->packet_id, 0) : send_with_id(m, call);
     m->unanswered += rc == PIXI_OK;
     return rc;
@@ -468,6 +470,15 @@ static void take_received(struct pixi_uplink_mqtt *m, struct pixi_uplink_call *c
     send_release(m, p->id, is_known ? PIXI_MQTT_R_SUCCESS : PIXI_MQTT_R_ID_NOT_FOUND);
 }
 
+/* One code for one filter [MQTT-3.8.4-6]; in 3.1.1 an UNSUBACK has none. */
+static bool has_right_count(const struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packet *p)
+{
+    bool has_list =
+        p->type == PIXI_MQTT_SUBACK || (p->type == PIXI_MQTT_UNSUBACK && m->version == PIXI_MQTT_V5);
+
+    return !has_list || pixi_cur_left(&p->list) == 1;
+}
+
 static unsigned outcome(const struct pixi_mqtt_packet *p)
 {
     bool has_list = p->type == PIXI_MQTT_SUBACK || p->type == PIXI_MQTT_UNSUBACK;
@@ -484,7 +495,7 @@ void pixi_mqtt_take_ack(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packe
         take_received(m, call, p);
         return;
     }
-    if (!pixi_mqtt_id_is_set(m->flying, p->id)) {
+    if (!pixi_mqtt_id_is_set(m->flying, p->id) || !has_right_count(m, p)) {
         if (p->type != PIXI_MQTT_PUBREC)
             pixi_mqtt_broken(m, PIXI_E_MQTT_ACK);
         return;
@@ -494,8 +505,8 @@ void pixi_mqtt_take_ack(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packe
         m->unanswered--;
     if (call)
         end(call, outcome(p), p);
-    if (c->is_full && c->state == PIXI_UPLINK_OPEN)
-        pixi_uplink_flush_calls(c);
+    if (c->is_held)
+        pixi_uplink_resume_calls(c);
 }
 
 static struct pixi_uplink_call *find_request(struct pixi_uplink *c, struct pixi_cur correlation)

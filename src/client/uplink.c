@@ -181,7 +181,7 @@ void pixi_uplink_ready(struct pixi_uplink *c)
     c->state = PIXI_UPLINK_OPEN;
     pixi_retry_opened(&c->policy, c->loop->now_ms);
     c->has_failure = false;
-    c->is_full = false;
+    c->is_full = c->is_held = false;
     for (s = c->subs; s; s = next) {
         next = s->next;
         c->dialect->subscribe(c, s);

@@ -107,9 +107,10 @@ struct pixi_uplink {
     uint32_t last_sub;
     struct pixi_uplink_mqtt *mqtt; /* owned; NULL: another dialect */
     bool has_failure;
-    bool is_refused;             /* failure says already why this connection ends */
-    bool has_no_room;            /* set by the owner: hand on no messages until pixi_uplink_catch_up */
-    bool is_full;                /* the link had no room for a call: those that follow wait as well */
+    bool is_refused;  /* failure says already why this connection ends */
+    bool has_no_room; /* set by the owner: hand on no messages until pixi_uplink_catch_up */
+    bool is_full;     /* the link had no room for a call: those that follow wait as well */
+    bool is_held;     /* a call waits for the server to answer others; calls of another kind go on */
     struct pixi_failure failure; /* of the connection that just ended */
 };
 

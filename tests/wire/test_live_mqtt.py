@@ -196,6 +196,11 @@ def test_what_the_server_takes(mqtt):
     assert "message over the limit" in fails(proc, 1, "limits")
 
 
+def test_nothing_retained_where_nothing_is_kept(mqtt):
+    proc, _, _ = mqtt("send", "--retain", "t", "x", answer=b"\x20\x05\0\0\x02\x25\0")
+    assert "keeps no retained messages" in fails(proc, 2, "usage")
+
+
 def test_pings(mqtt):
     proc, link, _ = mqtt("listen", "a", answer=b"\x20\x06\0\0\x03\x13\0\x01")  # the server wants one a second
     link.packet()
@@ -271,6 +276,8 @@ def test_a_disconnect_that_is_worth_another_try(mqtt, listener):
         ("2003000000 3007 0001 61 03 230001", "topic alias 0 or over the maximum"),
         ("2003000000 40020009", "acknowledges what was not sent"),
         ("2003020000", "reserved bit set"),
+        ("2007000004 15000161", "AUTH where no authentication method"),
+        ("2003000000 9005000100 0101", "acknowledges what was not sent"),
         ("20020000", "packet ends inside a field"),
     ],
 )
