@@ -189,6 +189,18 @@ def test_the_receive_maximum_is_kept(mqtt):
     assert proc.wait() == 0
 
 
+def test_only_publishes_wait_for_it(mqtt):
+    """One reply is under way; the other waits, the acknowledgement of its request does not."""
+    proc, link, _ = mqtt("listen", "-n", "2", "a", "--reply", "1", answer=b"\x20\x06\0\0\x03\x21\0\x01")
+    link.packet()
+    ask = b"\x32\x0a" + text("a") + b"%b\x04\x08" + text("r")
+    link.say(b"\x90\x04\0\x01\0\x01", ask % b"\0\x07", ask % b"\0\x08")
+    assert link.packet() == (0x32, text("r") + b"\0\x02\x001")
+    assert link.packet() == (0x40, b"\0\x07")
+    assert link.packet() == (0x40, b"\0\x08")
+    assert link.packet()[0] == 0xE0, proc
+
+
 def test_what_the_server_takes(mqtt):
     proc, _, _ = mqtt("--qos", "2", "send", "t", "x", answer=b"\x20\x05\0\0\x02\x24\x01")
     assert "does not take this QoS" in fails(proc, 2, "usage")
