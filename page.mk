@@ -41,11 +41,4 @@ $(B)/gen/web.c: tools/embed-web apps/pixi-ws-server/web.h look-at-page
 	@tools/embed-web web/dist >$@.part
 	@cmp -s $@.part $@ && rm $@.part || mv $@.part $@
 
-define web
-$(B)/$(1)/bin/pixi-ws-server: $(B)/$(1)/obj/gen/web.o
-$(B)/$(1)/obj/gen/web.o: $(B)/gen/web.c Makefile VERSION
-	@mkdir -p $$(@D)
-	@echo '  CC    $$@'
-	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
-endef
-$(foreach f,rel san val,$(eval $(call web,$(f))))
+$(foreach f,rel san val,$(eval $(B)/$(f)/bin/pixi-ws-server: $(B)/$(f)/obj/gen/web.o))

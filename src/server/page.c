@@ -96,18 +96,22 @@ static const char *type_of(const char *path)
     return "application/octet-stream";
 }
 
-/* "/assets/index-BX3k90aZ.js": what bundlers name so never changes. A word has neither digits nor capitals. */
+/* "/chunk-24BQVMDF.js", "/assets/index-BX3k90aZ.js": what bundlers name so never changes. Words are not like that: there
+ * are digits or capitals in a hash, and outside of assets/ nothing else. */
 static bool is_immutable(const char *path)
 {
     const char *hash = strrchr(path, '-');
+    bool has_other = false, has_lower = false;
     size_t len = 0;
-    bool is_word = true;
 
-    if (strncmp(path, "/assets/", 8) != 0 || !hash)
+    if (!hash)
         return false;
-    for (hash++; isalnum((unsigned char)hash[len]) || hash[len] == '_'; len++)
-        is_word &= islower((unsigned char)hash[len]) || hash[len] == '_';
-    return len >= HASH_MIN && !is_word && hash[len] == '.';
+    for (hash++; isalnum((unsigned char)hash[len]) || hash[len] == '_'; len++) {
+        has_other |= isdigit((unsigned char)hash[len]) || isupper((unsigned char)hash[len]);
+        has_lower |= islower((unsigned char)hash[len]) || hash[len] == '_';
+    }
+    return len >= HASH_MIN && hash[len] == '.' && has_other &&
+           (!has_lower || strncmp(path, "/assets/", 8) == 0);
 }
 
 static void put_etag(struct pixi_page_body *b)
