@@ -80,7 +80,11 @@ static int run_reading(struct scene *s, const char *filter, const struct pixi_up
     if (exit_code)
         return exit_code;
     s->publisher.session.ctx = ctx;
-    if (pixi_uplink_subscribe(&s->publisher.session.client, filter, &how) != PIXI_OK)
+    if (s->publisher.session.settings.dialect != PIXI_SETTINGS_PIXI_V1)
+        exit_code = tell(scene_app(s), PIXI_EXIT_SETTINGS, "settings",
+                         "set \"dialect\" to \"pixi.v1\" (PIXI_WS_DIALECT)",
+                         "MQTT does not say when all that is on the map has come");
+    else if (pixi_uplink_subscribe(&s->publisher.session.client, filter, &how) != PIXI_OK)
         exit_code = PIXI_EXIT_INTERNAL;
     if (!exit_code)
         exit_code = session_run(&s->publisher.session);

@@ -116,6 +116,13 @@ def test_a_key_that_may_not(hub, client):
     assert list(objects(s)) == ["a"]
 
 
+@pytest.mark.parametrize("args", [["move", "a", "1", "1"], ["clear"]])
+def test_mqtt_does_not_say_when_all_has_come(client, args):
+    c = client(None, url="ws://127.0.0.1:1/api/v1", key="pk_of-nobody_in-particular", DIALECT="mqtt")
+    done = c.run("scene", *args)
+    assert done.returncode == 3 and "fix: set \"dialect\" to \"pixi.v1\"" in done.stderr, done
+
+
 def test_clear(map_of):
     server, c = map_of
     with Rpc(server) as link:

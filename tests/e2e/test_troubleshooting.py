@@ -88,7 +88,7 @@ def agrees(row, told):
     assert str(told.exit) == row.exit, (row.exit, told)
     if told.seen is not None:
         assert pattern(row.seen).fullmatch(told.seen), (row.seen, told.seen)
-        assert told.layer or row.layer == "settings" or told.seen.startswith(f"{row.layer}: ")
+        assert told.layer or row.layer in ("settings", "scene") or told.seen.startswith(f"{row.layer}: ")
     if told.layer is not None:
         assert told.layer == row.layer, (row.layer, told)
     if told.cause is not None:
@@ -202,6 +202,16 @@ def _(s):
 @scenario("usage-wildcard")
 def _(s):
     return s.twice(s.client(s.hub()), "send", "event/#", "1")
+
+
+@scenario("usage-scene")
+def _(s):
+    return s.twice(s.client(s.hub()), "scene", "put", "a", '{"x": 0, "y": 0, "tint":"red"}')
+
+
+@scenario("usage-scene-move")
+def _(s):
+    return s.twice(s.client(s.hub()), "scene", "move", "tram-7", "1", "1")
 
 
 # --- settings: the client's --------------------------------------------------------------------------------------------
@@ -339,6 +349,11 @@ def _(s):
 def _(s):
     tls = {"tls__cert_file": str(s.pki.server.pem), "tls__key_file": str(s.pki.client.key)}
     return s.serve("--listen", "127.0.0.1:0", config={"tls__listen": ["127.0.0.1:0"], **tls})
+
+
+@scenario("server-page")
+def _(s):
+    return s.serve("--listen", "127.0.0.1:0", "--page", "nowhere", config={})
 
 
 @scenario("server-port-taken")
