@@ -139,7 +139,7 @@ static size_t put_publish(uint8_t *to)
 static double cpu_of(int pid)
 {
     char path[64], text[1024];
-    unsigned long long user, sys;
+    unsigned long long user = 0, sys = 0;
     FILE *f;
     size_t n;
     const char *p;

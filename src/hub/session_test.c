@@ -1,6 +1,7 @@
 /* The session between a log, a client that keeps to MQTT, and a network and a server that fail at random: QoS 1 arrives
  * at least once, QoS 2 exactly once, in order, both ways. */
 #include "hub/session.h"
+#include "hub/alloc_test.h"
 #include "invariants.h"
 
 #include <time.h>
@@ -106,6 +107,33 @@ static void no_other_bytes_are_taken(void **state)
     assert_int_equal(pixi_session_take(&t, &(struct pixi_cur){b.bytes, b.bytes + b.len}), PIXI_E_STORAGE);
     pixi_buf_clear(&b);
     pixi_session_clear(&s);
+}
+
+static void a_bit_of_everything(void)
+{
+    struct pixi_buf b = pixi_buf_init(1 << 16);
+    const struct pixi_sent *sent;
+    struct pixi_session t;
+    uint64_t seq;
+    bool is_stored;
+
+    pixi_session_init(&t, 100);
+    for (uint16_t i = 1; i <= 40; i++) {
+        pixi_session_send(&t, i, 1 + i % 2, &sent);
+        pixi_session_receive(&t, i, &seq, &is_stored);
+    }
+    pixi_session_put(&t, &b);
+    pixi_session_clear(&t);
+    if (b.err == PIXI_OK)
+        pixi_session_take(&t, &(struct pixi_cur){b.bytes, b.bytes + b.len});
+    pixi_session_clear(&t);
+    pixi_buf_clear(&b);
+}
+
+static void out_of_memory(void **state)
+{
+    (void)state;
+    assert_in_range(alloc_torture(a_bit_of_everything), 8, 40);
 }
 
 /* --- the model ------------------------------------------------------------------------------------------------- */
@@ -393,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(window_and_acknowledgements), cmocka_unit_test(identifiers_in_use_are_passed_over),
         cmocka_unit_test(sent_again_in_order),         cmocka_unit_test(no_other_bytes_are_taken),
+        cmocka_unit_test(out_of_memory),
         cmocka_unit_test(nothing_lost_nothing_twice),
     };
 

@@ -85,7 +85,7 @@ struct pixi_mqtt_session {
     bool is_resending;   /* on the stack */
     uint64_t origin;     /* pixi_msg.origin */
     uint64_t link_no;    /* of its connections */
-    uint64_t away_at;    /* the store's head when it went: QoS 0 from before is not sent */
+    uint64_t came_at;    /* the store's head when its client came: QoS 0 from before is not sent */
     uint32_t expiry_s;   /* UINT32_MAX: never */
     uint64_t expires_ms; /* wall, while it is away */
     uint32_t last_sub_no;
@@ -97,6 +97,8 @@ struct pixi_mqtt_session {
     int save_err;
     uint64_t loaded_head; /* while it is read back */
     uint8_t key_hash[PIXI_KEYS_HASH];
+    uint8_t producer
+        [PIXI_PRODUCER_LEN]; /* of what it publishes with QoS 2; the same for all sessions of the name */
     size_t id_len;
     uint8_t id[];
 };

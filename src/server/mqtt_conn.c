@@ -38,9 +38,9 @@ void pixi_mqtt_send(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
     rc = b->err ? b->err : pixi_link_send(&c->link, PIXI_WS_BINARY, b->bytes, b->len);
     if (rc == PIXI_OK)
         c->server->counters.mqtt_out[p->type]++;
-    else if (rc == PIXI_E_QUEUE)
+    else if (rc == PIXI_E_QUEUE && p->type != PIXI_MQTT_DISCONNECT) /* that was the attempt to say so */
         pixi_conn_close_slow(c);
-    else if (rc != PIXI_E_WS_CLOSED)
+    else if (rc != PIXI_E_QUEUE && rc != PIXI_E_WS_CLOSED)
         pixi_link_fail(&c->link, rc);
 }
 

@@ -272,13 +272,16 @@ static int deliver_0(struct pixi_mqtt_session *o, const struct pixi_hub_sub *sub
 {
     const struct pixi_mqtt_sub *options = sub->user;
     struct pixi_server *s = o->server;
+    uint64_t offset = s->mqtt.out.msg->pos.offset;
     int rc;
 
+    if (offset && offset <= o->came_at && !(s->mqtt.out.flags & PIXI_HUB_RETAINED))
+        return PIXI_OK;   /* from when its client was away: only QoS 1 and 2 wait */
     if (!is_reachable(o)) /* another member of the group is there, perhaps */
         return options->is_shared ? PIXI_E_QUEUE : PIXI_OK;
     if (is_full(o->conn)) {
         pixi_link_want_drained(&o->conn->link);
-        if (s->mqtt.out.msg->pos.offset && !sub->qos) {
+        if (offset && !sub->qos) {
             s->counters.fell_behind++;
             return PIXI_E_QUEUE;
         }

@@ -249,35 +249,36 @@ static int put_aside(struct pixi_mqtt_incoming *in, const struct pixi_msg *msg)
     return PIXI_OK;
 }
 
+static struct pixi_mqtt_incoming *first_saved(const struct pixi_mqtt_session *o)
+{
+    for (struct pixi_list *l = o->incoming.next; l != &o->incoming; l = l->next)
+        if (PIXI_LIST_ITEM(l, struct pixi_mqtt_incoming, in_session)->state == PIXI_MQTT_IN_SAVES)
+            return PIXI_LIST_ITEM(l, struct pixi_mqtt_incoming, in_session);
+    return NULL;
+}
+
 void pixi_mqtt_publish_saved(struct pixi_mqtt_session *o)
 {
-    struct pixi_list *l, *next;
+    struct pixi_mqtt_incoming *in;
 
-    for (l = o->incoming.next; l != &o->incoming; l = next) {
-        struct pixi_mqtt_incoming *in = PIXI_LIST_ITEM(l, struct pixi_mqtt_incoming, in_session);
+    while (o->state == PIXI_MQTT_LIVES && (in = first_saved(o))) { /* each may end others, too */
         struct pixi_msg msg = in->msg;
         uint8_t *bytes = in->bytes;
         int rc;
 
-        next = l->next;
-        if (in->state != PIXI_MQTT_IN_SAVES)
-            continue;
         in->bytes = NULL; /* in may be over before hand_over returns */
         in->state = PIXI_MQTT_IN_STORES;
         rc = hand_over(o, in, &msg);
         if (rc != PIXI_OK)
             settle(in, pixi_mqtt_reason_of_hub(rc));
         free(bytes);
-        if (o->state != PIXI_MQTT_LIVES)
-            return;
     }
 }
 
 static void add_key(struct pixi_mqtt_session *o, struct pixi_msg *msg, uint64_t seq)
 {
     msg->flags |= PIXI_MSG_KEY;
-    memcpy(msg->key.producer, &o->origin, sizeof o->origin);
-    memcpy(msg->key.producer + sizeof o->origin, "mqtt-qos", PIXI_PRODUCER_LEN - sizeof o->origin);
+    memcpy(msg->key.producer, o->producer, sizeof msg->key.producer);
     msg->key.seq = seq;
     msg->key.low = pixi_session_low(&o->s);
 }

@@ -1,6 +1,7 @@
 /* mqtt_session.c -- sessions: whose they are, when they end, and the wills that are sent then. MQTT 5 §3.1.2.4, §4.1. */
 #include "server/mqtt.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -185,6 +186,21 @@ void pixi_mqtt_session_set_key(struct pixi_mqtt_session *o, const struct pixi_ke
     pixi_permit_of_key(&o->permit, key);
 }
 
+/* The key and the client identifier, as idempotency keys name who publishes. */
+static bool name_producer(struct pixi_mqtt_session *o)
+{
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    bool is_done = ctx && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1 &&
+                   EVP_DigestUpdate(ctx, o->key_hash, sizeof o->key_hash) == 1 &&
+                   EVP_DigestUpdate(ctx, o->id, o->id_len) == 1 && EVP_DigestFinal_ex(ctx, digest, NULL) == 1;
+
+    EVP_MD_CTX_free(ctx);
+    if (is_done)
+        memcpy(o->producer, digest, sizeof o->producer);
+    return is_done;
+}
+
 struct pixi_mqtt_session *pixi_mqtt_session_new(struct pixi_server *s, const uint8_t key_hash[PIXI_KEYS_HASH],
                                                 const struct pixi_key *key, struct pixi_cur id)
 {
@@ -201,7 +217,12 @@ struct pixi_mqtt_session *pixi_mqtt_session_new(struct pixi_server *s, const uin
     o->id_len = len;
     memcpy(o->id, id.p, len);
     memcpy(o->key_hash, key_hash, sizeof o->key_hash);
+    if (!name_producer(o)) {
+        free(o);
+        return NULL;
+    }
     pixi_session_init(&o->s, (uint32_t)s->settings->limits.inflight);
+    o->s.last_seq = pixi_clock_wall_ms() << 16; /* above those of a session before it of the same name */
     pixi_mqtt_session_set_key(o, key);
     o->task.run = run_task;
     o->expiry.on_due = on_expired;
@@ -229,6 +250,7 @@ void pixi_mqtt_session_attach(struct pixi_mqtt_session *o, struct pixi_conn *c, 
     c->mqtt->session = o;
     o->link_no++;
     o->expires_ms = 0;
+    o->came_at = s->hub.store->call->head(s->hub.store).offset;
     s->counters.mqtt_connected++;
     pixi_session_resume(&o->s, window);
 }

@@ -1,7 +1,9 @@
 """The server's MQTT on the wire: connecting, sessions, QoS, retained, wills, limits, refusals. docs/mqtt.md."""
 
+import json
 import os
 import signal
+import socket
 import struct
 
 import pytest
@@ -652,3 +654,37 @@ def test_connect_bytes_are_read_as_they_come(broker):
             p.send(bytes([byte]))
         assert p.expect(CONNACK).reason == 0
 
+
+def test_who_reads_no_answers_is_closed(broker):
+    """What it is owed is small; the server does not keep it for ever."""
+    s = broker(limits__queue_bytes=2048, limits__message_bytes=1024)
+    with Peer(s) as p:
+        p.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        p.connect()
+        pings = packet(PINGREQ, 0, b"") * 20000
+        with pytest.raises(OSError):
+            for _ in range(500):
+                p.send(pings)
+    s.proc.wait_line("reads too slowly", stream="err")
+
+
+def test_a_key_that_may_less_than_before(broker, peer, tmp_path):
+    s = broker(keys={"narrow": ("#", "#")})
+    file = tmp_path / "server.keys"
+    a = peer(s, key=s.keys["narrow"], id="a", properties={"session_expiry": 100}, will=("w", "x", 0, 0, {}))
+    a.subscribe(("t", 1), ("u", 1))
+    b = peer(s)
+    b.subscribe("w")
+    keys = json.loads(file.read_text())
+    for entry in keys["keys"]:
+        if entry["name"] == "narrow":
+            entry["publish"], entry["subscribe"] = ["u"], ["u"]
+    file.write_text(json.dumps(keys))
+    os.kill(s.proc.pid, signal.SIGHUP)
+    s.proc.wait_line("SIGHUP: .*keys", stream="err")
+    for topic in ("t", "u"):
+        b.put(topic, topic)
+    assert a.take(1).topic == "u"
+    assert a.put("t") == 0x87
+    a.sock.close()
+    assert b.is_quiet()  # the will is judged by what the key may now
