@@ -419,8 +419,10 @@ static void nothing_lost_nothing_twice(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(window_and_acknowledgements), cmocka_unit_test(identifiers_in_use_are_passed_over),
-        cmocka_unit_test(sent_again_in_order),         cmocka_unit_test(no_other_bytes_are_taken),
+        cmocka_unit_test(window_and_acknowledgements),
+        cmocka_unit_test(identifiers_in_use_are_passed_over),
+        cmocka_unit_test(sent_again_in_order),
+        cmocka_unit_test(no_other_bytes_are_taken),
         cmocka_unit_test(out_of_memory),
         cmocka_unit_test(nothing_lost_nothing_twice),
     };
