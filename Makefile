@@ -7,6 +7,9 @@
 #   make python     the Python module's wheel, in build/python/dist
 #   make image      the GeometryOS image with its kernel and initramfs, in build/image
 #   make test-reproducible two builds of the image in two folders: the same bytes
+#   make verify-image the same image started as a machine and as a container, and the proof that its link works
+#   make test-image the tests of images: they need QEMU, and builders of containers
+#   make test-container those of the Dockerfile and compose.yaml alone
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
 #   make run        a server with the page and a city in motion, until Ctrl-C
@@ -58,7 +61,7 @@ WRAP_val    := -DPIXI_WRAP_MALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
 LFLAGS_san  := $(SAN)
 
-.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-windows test-metrics hostile soak valgrind clean help test-answers steps
+.PHONY: all san deps-build deps-test deps-lint verify test test-unit test-process lint print-flags test-fresh test-system test-windows test-metrics test-image test-container verify-image hostile soak valgrind clean help test-answers steps
 all: deps-build
 	@$(MAKE) --no-print-directory -j$(JOBS) programs
 	@$(MAKE) --no-print-directory image-rootfs
@@ -179,6 +182,9 @@ deps-lint: deps-build
 verify: all
 	@tools/verify
 
+verify-image: image
+	@$(B)/bin/geom-image verify
+
 test: deps-test $(if $(PIXI_TEST_PAGE),deps-browser page)
 	@$(MAKE) --no-print-directory -j$(JOBS) programs san unit-programs library-tests rust-programs python-wheel helpers image-programs
 	@tools/run-tests $(UNIT)
@@ -211,6 +217,19 @@ test-windows: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) san
 	@PIXI_TEST_WINDOWS=1 PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider \
 	    --import-mode=importlib tests/e2e/test_launchers.py -k batch
+
+# What runs inside images: QEMU, and containers without a Docker engine.
+test-image: image
+	@tools/install-deps test image-test
+	@$(MAKE) --no-print-directory -j$(JOBS) san
+	@PIXI_TEST_IMAGE=1 PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider -n 2 \
+	    --import-mode=importlib tests/image
+
+test-container: deps-test
+	@tools/install-deps rootfs image-test
+	@$(MAKE) --no-print-directory -j$(JOBS) san image-programs
+	@PIXI_TEST_IMAGE=1 PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider \
+	    --import-mode=importlib tests/image/test_container.py
 
 test-metrics: deps-test
 	@$(MAKE) --no-print-directory -j$(JOBS) san

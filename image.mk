@@ -10,7 +10,7 @@ $(I)/lib/libpixiws.so.$(LIBVERSION): $(L)/libpixiws.so
 	@mkdir -p $(@D)
 	@strip -o $@ $(L)/libpixiws.so.$(VERSION)
 
-IMAGE_PROGRAMS := $(I)/bin/pixi-ws-client $(I)/lib/libpixiws.so.$(LIBVERSION)
+IMAGE_PROGRAMS := $(I)/bin/pixi-ws-client $(I)/bin/pixi-ws-server $(I)/lib/libpixiws.so.$(LIBVERSION)
 IMAGE_SOURCES  := $(B)/bin/geom-image $(IMAGE_PROGRAMS) bin/pixi-ws-client.sh tools/build-image $(wildcard config/geom_os_image.yaml)
 
 .PHONY: image image-programs image-rootfs deps-image

@@ -30,7 +30,7 @@ bench-page: deps-test deps-browser page
 
 # DEMO: options of `pixi-ws-client scene demo`.
 DEMO ?=
-run: all
+run: page all
 	@tools/run $(DEMO)
 
 # Made anew each time, which is quick, and kept where nothing has changed.

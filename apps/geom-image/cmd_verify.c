@@ -70,7 +70,7 @@ static int take_server(struct trial *t, const char *dir)
     struct pixi_url url = {0};
     struct pixi_cur filter = {0}, text;
     unsigned char address[4];
-    bool is_open = false;
+    int exit_code = PIXI_EXIT_SETTINGS;
 
     pixi_settings_init(&s);
     if (d->settings.len &&
@@ -86,14 +86,14 @@ static int take_server(struct trial *t, const char *dir)
                 "verify can put a server of its own; verify a description with such a url beside this one\n",
                 d->path, (int)pixi_cur_left(&text), (const char *)text.p);
         else
-            is_open = world_open(&t->world, dir, &url, filter);
+            exit_code = world_open(&t->world, dir, &url, filter) ? 0 : PIXI_EXIT_INTERNAL;
     } else {
         fprintf(stderr, "%s: found no websocket_settings, expected some: there is nothing to verify\n",
                 d->path);
     }
     pixi_settings_clear(&s);
     pixi_buf_clear(&mistakes);
-    return is_open ? 0 : url.port ? PIXI_EXIT_INTERNAL : PIXI_EXIT_SETTINGS;
+    return exit_code;
 }
 
 static enum verdict check_server(struct trial *t)
@@ -117,6 +117,8 @@ static void run_parts(struct trial *t)
     trial_run(t, "server", server_checks, 1, NULL);
     if (!t->count[VERDICT_FAILED])
         trial_machine(t);
+    if (!t->count[VERDICT_FAILED])
+        trial_container(t);
 }
 
 static int conclude(struct trial *t)
@@ -161,6 +163,7 @@ static int run_trial(struct pixi_image_desc *d, const struct verify_options *o)
     char dir[WORLD_PATH + 16];
     int exit_code;
 
+    t.is_root = geteuid() == 0;
     snprintf(t.stem, sizeof t.stem, "%s/%s-%s", o->output, d->name, d->version);
     snprintf(dir, sizeof dir, "%s/verify", o->output);
     if (access(o->output, X_OK) != 0) {

@@ -66,8 +66,8 @@ static const struct cli_command commands[] = {
      "  geom-image diff geom-os-1.0.rootfs.tar geom-os-1.1.rootfs.tar\n",
      NULL, cmd_diff},
     {"verify", "[FILE]", "start the built image, and let it prove its link", verify_options,
-     "FILE is the description that it was built from. QEMU starts the image as a machine,\n"
-     "beside a Pixi server of its own with a key made for this run.\n"
+     "FILE is the description that it was built from. The image is started as a machine, by\n"
+     "QEMU, and as a container, beside a Pixi server of its own with a key made for this run.\n"
      "Each line is a check: ok, FAILED with what to do, or skipped with its reason.\n\n"
      "  geom-image verify config/geom_os_image.yaml\n",
      NULL, cmd_verify},

@@ -195,6 +195,8 @@ void trial_run(struct trial *t, const char *part, const struct trial_check *chec
         tell(t, part, &whole, VERDICT_SKIPPED, 0);
         return;
     }
+    if (!t->is_json && count > 1)
+        printf("as a %s\n", part);
     for (size_t i = 0; i < count && v != VERDICT_FAILED; i++) {
         uint64_t us = pixi_clock_mono_us();
 

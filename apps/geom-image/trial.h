@@ -30,6 +30,7 @@ struct trial {
 
     /* all in all */
     unsigned count[VERDICT_SKIPPED + 1];
+    bool is_root;       /* of this machine, not of a namespace */
     bool is_incomplete; /* what the image is for could not be tried here */
     bool is_json;
     struct pixi_buf json;
@@ -64,7 +65,9 @@ void trial_settings_sha256(const struct trial *t, char out[PIXI_SHA256_HEX]);
 /* trial_take_verify -- the report of pixi-ws-client --json verify: what to say of it, and details of what failed. */
 enum verdict trial_take_verify(struct trial *t, struct pixi_cur report, int64_t exit_code);
 
-/* trial_machine -- the image as a machine, in QEMU. Nothing is left running. */
+/* The image as a machine, in QEMU, and as a container, in a folder that its programs cannot look out of. Nothing is left
+ * running, and of the folder nothing. */
 void trial_machine(struct trial *t);
+void trial_container(struct trial *t);
 
 #endif

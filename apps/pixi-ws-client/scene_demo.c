@@ -138,7 +138,9 @@ static void take_away(struct demo *d)
         go_on(&d->scene->publisher);
         return;
     }
-    note("the server cannot be reached, so the city stays; `pixi-ws-client scene clear demo-` takes it away");
+    if (d->scene->publisher.seq)
+        note("the server cannot be reached, so the city stays; `pixi-ws-client scene clear demo-` takes it "
+             "away");
     session_finish(session, 0);
 }
 

@@ -398,6 +398,11 @@ struct pixi_failure pixi_failure_end(const struct pixi_failure_at *at, const str
         pixi_failure_say(f.cause, "%s:%u: %s: %s (%s)", at->host, at->port, row->cause,
                          pixi_err_text(end->err), pixi_err_clause(end->err));
     pixi_failure_say(f.fix, "%s", end->err == PIXI_E_TLS && end->fix ? end->fix : row->fix);
+    if (end->err == PIXI_E_WS_PROTOCOL && k->was_open && at->protocol)
+        pixi_failure_say(
+            f.fix,
+            "point \"url\" to a server that speaks it, with its path: /api/v1 for a Pixi server, /mqtt "
+            "for many brokers");
     return f;
 }
 

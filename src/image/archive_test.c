@@ -244,13 +244,50 @@ static void test_cut_short(void **state)
     pixi_buf_clear(&why);
 }
 
+/* One byte wrong, anywhere: it is refused, or what is read is a tree like any other. */
+static void test_damaged(void **state)
+{
+    struct pixi_image_written written;
+    struct pixi_buf why = pixi_buf_init(1 << 16);
+    unsigned seed = 11;
+    uint8_t byte;
+    int rc, fd;
+
+    (void)state;
+    fill();
+    assert_int_equal(pixi_image_archive_write(&tree, &ways[0], path, &written), PIXI_OK);
+    fd = open(path, O_RDWR);
+    for (int i = 0; i < 1500; i++) {
+        seed = seed * 1103515245 + 12345;
+        /* most of it is one large file: half of the damage goes to the heads before and after that */
+        off_t at = (off_t)((seed >> 8) % (i % 2 ? written.size : 4096));
+
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= (uint8_t)(1u << (seed >> 4) % 8);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        pixi_buf_reset(&why);
+        pixi_image_tree_clear(&back);
+        assert_int_equal(pixi_image_tree_init(&back, dir), PIXI_OK);
+        rc = pixi_unpack(&back, path, i % 3 ? PIXI_UNPACK_ROOT : PIXI_UNPACK_LAYER, &why);
+        assert_true(rc == PIXI_OK || (rc == PIXI_E_SETTINGS && why.len > 0));
+        for (size_t k = 0; k < back.count; k++)
+            assert_true(*back.nodes[k]->path == '/' && !strstr(back.nodes[k]->path, "/../"));
+        byte ^= (uint8_t)(1u << (seed >> 4) % 8);
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    }
+    close(fd);
+    pixi_buf_clear(&why);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(test_round_trip), T(test_same_tree_same_bytes), T(test_layer), T(test_where), T(test_full_disk),
-        T(test_cut_short),
+        T(test_round_trip), T(test_same_tree_same_bytes),
+        T(test_layer),      T(test_where),
+        T(test_full_disk),  T(test_cut_short),
+        T(test_damaged),
     };
 
     setlocale(LC_CTYPE, "C.UTF-8");

@@ -101,45 +101,51 @@ static const char *program_user(const struct pixi_image_desc *d)
     return pixi_image_uid(d, "pixi", &uid) ? "pixi" : "root";
 }
 
+/* Without settings nothing here wants a key. */
+static bool wants_key(const struct pixi_image_desc *d)
+{
+    return d->settings.len && !d->ws.api_key.bake_in && d->ws.api_key.from.count;
+}
+
+/* The folder that the key is put into, where that is for nothing else: in a container whoever runs the programs writes to
+ * it, so it is open as /tmp is; a machine closes it when it starts. Empty: it is somebody else's folder. */
+static void key_folder(const struct guest *g, char path[PIXI_IMAGE_PATH_MAX + 1])
+{
+    size_t len = pixi_file_dir(g->d->ws.api_key.path);
+    const struct pixi_image_node *n;
+
+    snprintf(path, PIXI_IMAGE_PATH_MAX + 1, "%.*s", (int)(len ? len - 1 : 0), g->d->ws.api_key.path);
+    n = *path ? pixi_image_tree_find(g->t, path) : NULL;
+    if (!wants_key(g->d) ||
+        (n && (n->layer != PIXI_IMAGE_OF_BASE || n->mode != 01777 || strstr(path, "/tmp"))))
+        *path = 0;
+}
+
 static void add_settings(struct guest *g)
 {
     const struct pixi_image_desc *d = g->d;
     const struct pixi_conf_strings *from = &d->ws.api_key.from;
+    char folder[PIXI_IMAGE_PATH_MAX + 1];
 
+    key_folder(g, folder);
     begin(g);
     pixi_buf_put_str(&g->text, "# What the scripts in /usr/lib/pixi go by, from the image's description.\n");
     put_variable(g, "PIXI_IMAGE_NAME", d->name);
     put_variable(g, "PIXI_SETTINGS", d->ws.destination);
     put_variable(g, "PIXI_KEY_PATH", d->ws.api_key.path);
+    put_variable(g, "PIXI_KEY_FOLDER", folder);
     put_variable(g, "PIXI_USER", program_user(d));
     put_variable(g, "PIXI_CONTAINER_USER", d->container.user);
     put_variable(g, "PIXI_VERIFY", has(&d->ws.run_at_boot, "verify") ? "yes" : "no");
     pixi_buf_put_str(&g->text, "PIXI_KEY_FROM='");
-    for (size_t i = 0; !d->ws.api_key.bake_in && i < from->count; i++) {
+    for (size_t i = 0; wants_key(d) && i < from->count; i++) {
         pixi_buf_put_str(&g->text, i ? " " : "");
         pixi_buf_put_cur(&g->text, from->at[i]);
     }
     pixi_buf_put_str(&g->text, "'\n");
     end(g, "/etc/pixi/guest.conf");
-}
-
-/* A folder that the key can be put into by the user of the programs, where there is none yet. */
-static void add_key_folder(struct guest *g)
-{
-    char path[PIXI_IMAGE_PATH_MAX + 1];
-    size_t len = pixi_file_dir(g->d->ws.api_key.path);
-    uint32_t uid = 0;
-
-    if (len <= 1 || !g->d->ws.api_key.from.count)
-        return;
-    snprintf(path, sizeof path, "%.*s", (int)(len - 1), g->d->ws.api_key.path);
-    pixi_image_uid(g->d, program_user(g->d), &uid);
-    add(g, (struct pixi_image_new){.path = path,
-                                   .kind = PIXI_IMAGE_DIR,
-                                   .mode = 0700,
-                                   .uid = uid,
-                                   .gid = uid,
-                                   .if_there = PIXI_IMAGE_UNLESS_THERE});
+    if (*folder)
+        add(g, (struct pixi_image_new){.path = folder, .kind = PIXI_IMAGE_DIR, .mode = 01777});
 }
 
 static bool is_of_container(const char *name)
@@ -292,7 +298,6 @@ int pixi_image_guest_add(struct pixi_image_desc *d, struct pixi_image_tree *t, s
     check(&g);
     add_scripts(&g);
     add_settings(&g);
-    add_key_folder(&g);
     if (is_in(t, "busybox"))
         add_applets(&g);
     if (d->kernel.package)

@@ -124,7 +124,8 @@ static void a_machine_has_init_and_its_services(void **state)
     n = pixi_image_tree_find(&tree, "/usr/lib/pixi/boot");
     assert_true(n && n->mode == 0755);
     n = pixi_image_tree_find(&tree, "/run/pixi");
-    assert_true(n && n->kind == PIXI_IMAGE_DIR && n->uid == 990 && n->mode == 0700);
+    assert_true(n && n->kind == PIXI_IMAGE_DIR && n->mode == 01777);
+    assert_non_null(strstr(text_of("/etc/pixi/guest.conf"), "PIXI_KEY_FOLDER='/run/pixi'\n"));
     assert_non_null(strstr(text_of("/etc/pixi/guest.conf"),
                            "PIXI_KEY_FROM='file:/run/secrets/pixi_api_key credential:pixi_api_key "
                            "fw_cfg:opt/pixi/api_key'\n"));
@@ -169,6 +170,21 @@ static void what_is_missing_is_told_at_its_place(void **state)
     assert_true(is_told(":7:") && is_told("found no /usr/bin/pixi-ws-client in the image"));
 }
 
+static void a_folder_that_others_use_is_not_taken(void **state)
+{
+    (void)state;
+    describe(MACHINE "  api_key: {path: /run/key}\n");
+    assert_int_equal(pixi_image_tree_add(
+                         &tree,
+                         &(struct pixi_image_new){.path = "/run", .kind = PIXI_IMAGE_DIR, .origin = "a test"},
+                         &mistakes),
+                     PIXI_OK);
+    put_programs();
+    assert_int_equal(add_guest(), PIXI_OK);
+    assert_non_null(strstr(text_of("/etc/pixi/guest.conf"), "PIXI_KEY_FOLDER=''\n"));
+    assert_int_equal(pixi_image_tree_find(&tree, "/run")->mode, 0755);
+}
+
 static void a_second_listen_is_refused(void **state)
 {
     (void)state;
@@ -186,6 +202,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_container_has_no_init, begin, end),
         cmocka_unit_test_setup_teardown(what_the_base_has_stays_but_its_services, begin, end),
         cmocka_unit_test_setup_teardown(what_is_missing_is_told_at_its_place, begin, end),
+        cmocka_unit_test_setup_teardown(a_folder_that_others_use_is_not_taken, begin, end),
         cmocka_unit_test_setup_teardown(a_second_listen_is_refused, begin, end),
     };
 

@@ -122,18 +122,20 @@ static int write_all(struct pixi_worker *w, const struct list *jobs)
     return rc;
 }
 
-static void note(struct pixi_worker *w, int rc, uint64_t count, uint64_t us)
+/* A group that had nothing to write says nothing of the disk. */
+static void note(struct pixi_worker *w, int rc, bool has_written, uint64_t count, uint64_t us)
 {
     struct pixi_worker_stats *s = &w->stats;
-    bool is_new = s->is_refusing != (rc != SQLITE_OK);
+    bool is_refusing = rc != SQLITE_OK || (s->is_refusing && !has_written),
+         is_new = s->is_refusing != is_refusing;
 
     pthread_mutex_lock(&w->lock);
-    s->is_refusing = rc != SQLITE_OK;
+    s->is_refusing = is_refusing;
     if (rc != SQLITE_OK)
         s->why = sqlite3_errstr(rc);
     s->is_damaged = s->is_damaged || pixi_db_is_damage(rc);
     s->failed += rc != SQLITE_OK;
-    if (rc == SQLITE_OK && count) {
+    if (rc == SQLITE_OK && has_written && count) {
         s->commits++;
         s->jobs += count;
         s->commit_us += us;
@@ -147,11 +149,12 @@ static void note(struct pixi_worker *w, int rc, uint64_t count, uint64_t us)
 static void run_group(struct pixi_worker *w, const struct list *jobs)
 {
     uint64_t began_us = now_us(), count = 0;
+    int64_t changes = sqlite3_total_changes64(w->db->handle);
     int rc = w->stats.is_damaged ? SQLITE_CORRUPT : write_all(w, jobs);
 
     for (struct pixi_job *job = jobs->first; job; job = job->next, count++)
         job->err = pixi_db_err(rc);
-    note(w, rc, count, now_us() - began_us);
+    note(w, rc, sqlite3_total_changes64(w->db->handle) != changes, count, now_us() - began_us);
     if (jobs->first)
         hand_over(w, jobs);
 }

@@ -15,7 +15,7 @@ struct number {
     int64_t number;
     int err;      /* PIXI_MORE: under way */
     int64_t seen; /* of one that reads: how many there were */
-    int rc;       /* what its run is to answer, if not what it does */
+    int rc;       /* what its run is to answer, if not what it does; -1: that it had nothing to do */
 };
 
 static struct {
@@ -51,7 +51,7 @@ static int run(struct pixi_job *job, void *ctx)
 
     assert_ptr_equal(ctx, &db);
     if (n->rc)
-        return n->rc;
+        return n->rc < 0 ? SQLITE_OK : n->rc;
     if (job->kind == PIXI_JOB_READS)
         return pixi_db_int(&db, "SELECT count(*) FROM number WHERE n >= 0", &n->seen);
     snprintf(sql, sizeof sql, "INSERT INTO number VALUES (%d)", (int)n->number);
@@ -64,6 +64,8 @@ static void done(struct pixi_job *job, int err)
 
     n->err = err;
     if (job->kind == PIXI_JOB_READS)
+        return;
+    if (n->rc < 0)
         return;
     assert_true(n->number > ended.last);
     ended.last = n->number;
@@ -156,6 +158,12 @@ static void one_fails_all_fail(void **state)
         assert_int_equal(n[i].err, PIXI_E_STORAGE);
     assert_true(pixi_worker_stats(worker).is_refusing);
     assert_int_equal(count(), 0);
+    put(&n[0], 0, PIXI_JOB_WRITES);
+    n[0].rc = -1; /* has nothing to write: that proves nothing */
+    pixi_worker_turn(worker);
+    pixi_worker_take(worker);
+    assert_int_equal(n[0].err, PIXI_OK);
+    assert_true(pixi_worker_stats(worker).is_refusing);
     put(&n[0], 4, PIXI_JOB_WRITES);
     pixi_worker_turn(worker);
     pixi_worker_take(worker);

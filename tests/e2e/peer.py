@@ -66,13 +66,14 @@ def hold(peer, sock):
         pass
 
 
-def upgrade(peer, sock):
-    """To a WebSocket that says pixi.v1."""
+def upgrade(peer, sock, protocol=b"pixi.v1"):
+    """To a WebSocket that says pixi.v1, or another, or (None) nothing."""
     key = peer.head(sock)["sec-websocket-key"]
     accept = base64.b64encode(hashlib.sha1(key + GUID).digest())
+    selected = b"Sec-WebSocket-Protocol: " + protocol + b"\r\n" if protocol else b""
     sock.sendall(
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Protocol: pixi.v1\r\nSec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        + selected + b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
     )
     peer.upgraded.release()
 

@@ -287,8 +287,8 @@ CHANGED = {
     "listen": ["127.0.0.1:0", "127.0.0.1:0"], "tls__listen": ["127.0.0.1:0"], "metrics__listen": ["127.0.0.1:0"], "insecure": True,
     "mqtt__listen": ["127.0.0.1:0"], "mqtt__tls_listen": ["127.0.0.1:0"],
     "data": "elsewhere", "history": [], "limits__retained_count": 5, "limits__retained_bytes": 5000,
-    "limits__session_messages": 5, "limits__session_bytes": 5000, "limits__inflight": 5,
     "page": "elsewhere",
+    "limits__session_messages": 5, "limits__session_bytes": 5000, "limits__inflight": 5,
 }
 
 

@@ -800,6 +800,88 @@ def _(s):
     return after_upgrade(s, b"\x82\x02{}")
 
 
+# --- MQTT ------------------------------------------------------------------------------------------------------------
+
+
+def mqtt(s, *packets, args=("send", "a", "1"), then=None, **variables):
+    """A server that says these packets, one after the other, each when it has heard one."""
+
+    def talk(p, sock):
+        peer.upgrade(p, sock, b"mqtt")
+        for packet in packets:
+            peer.message(sock)
+            sock.sendall(b"\x82" + bytes([len(packet)]) + packet)
+        peer.hold(p, sock)
+
+    return s.with_peer(talk, *args, DIALECT="mqtt", **variables)
+
+
+CONNACK = b"\x20\x03\0\0\0"
+
+
+@scenario("mqtt-not-there")
+def _(s):
+    return s.with_peer(peer.says(b"", peer.hold, lambda p, sock: peer.upgrade(p, sock, None)), DIALECT="mqtt")
+
+
+@scenario("mqtt-silent")
+def _(s):
+    return mqtt(s, TIMEOUTS_UPGRADE_MS=50)
+
+
+@scenario("mqtt-version")
+def _(s):
+    return mqtt(s, b"\x20\x02\0\x01")
+
+
+@scenario("mqtt-key")
+def _(s):
+    return mqtt(s, b"\x20\x03\0\x87\0", API_KEY="pk_some-key-of-somebody")
+
+
+@scenario("mqtt-client-id")
+def _(s):
+    return mqtt(s, b"\x20\x03\0\x85\0")
+
+
+@scenario("mqtt-taken-over")
+def _(s):
+    return mqtt(s, CONNACK, b"\xe0\x01\x8e", args=("listen", "a"))
+
+
+@scenario("mqtt-malformed")
+def _(s):
+    return mqtt(s, CONNACK, b"\xe0\x01\x81")
+
+
+@scenario("mqtt-broken")
+def _(s):
+    return mqtt(s, CONNACK, b"\x36\0")
+
+
+@scenario("mqtt-not-allowed")
+def _(s):
+    return mqtt(s, CONNACK, b"\x40\x03\0\x01\x87")
+
+
+@scenario("mqtt-no-requests")
+def _(s):
+    return mqtt(s, b"\x20\x02\0\0", args=("request", "request/a"), MQTT_VERSION=4)
+
+
+@scenario("mqtt-qos")
+def _(s):
+    return mqtt(s, b"\x20\x05\0\0\x02\x24\x01", MQTT_QOS=2)
+
+
+@scenario("mqtt-retain")
+def _(s):
+    return mqtt(s, b"\x20\x05\0\0\x02\x25\0", args=("send", "--retain", "a", "1"))
+
+
+# --- closing codes ---------------------------------------------------------------------------------------------------
+
+
 def closed(s, code, reason=b""):
     """The server closes with this code while an answer is awaited."""
     return after_upgrade(s, peer.close_frame(code, reason), "request", "request/a")

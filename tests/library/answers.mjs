@@ -74,7 +74,7 @@ async function send() {
 
 async function request() {
   const isUnanswered = is("request-unanswered");
-  const client = await connected(isUnanswered ? { connectMs: 50 } : {});
+  const client = await connected(isUnanswered ? { connectMs: 1000 } : {});
   const reply = await say(() => client.request("request/x", 1, isUnanswered ? { timeoutMs: 1 } : {}));
   if (reply) assert.deepEqual([reply.payload, reply.headers], ["pong", [["a", "b"]]]);
 }

@@ -70,9 +70,9 @@ class Page:
 
     numbers = itertools.count()
 
-    def __init__(self, browser, server, **options):
+    def __init__(self, browser, server, host="127.0.0.1", **options):
         self.browser, self.name = browser, f"page-{next(self.numbers)}"
-        self.url = f"http://127.0.0.1:{server.port}/"
+        self.url = f"http://{host}:{server.port}/"
         self.usual = list(USUAL)
         browser.do("await open(args.name, args.options)", name=self.name, options={"key": server.key, **options})
         self.do("await page.goto(args.url)", url=self.url)

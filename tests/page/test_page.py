@@ -229,6 +229,23 @@ def test_a_wrong_key_and_then_the_right_one(page_hub, open_page, put):
     page.wait("globalThis.pixiPage?.report().objects === 1")  # the same tab need not ask again
 
 
+def test_no_key_in_clear_to_another_machine_unless_told(page_hub, open_page):
+    server = page_hub()
+    flag = "--host-resolver-rules=MAP pixi.example 127.0.0.1"
+    page = open_page(server, flag, host="pixi.example", key="")
+    page.usual.append("Cross-Origin-Opener-Policy header has been ignored")  # it is, for what came in clear
+    page.type(server.key)
+    page.press("Enter")
+    page.wait_text("#key-problem", "the key would travel in clear to pixi.example")
+    assert page.js("document.querySelector('#key-dialog').open")
+    assert page.report()["link"] == "new" and page.js("sessionStorage.getItem('pixi.key')") is None
+    page.do(
+        "await page.check('#key-clear'); await page.fill('#key', args.key); await page.press('#key', 'Enter')",
+        key=server.key,
+    )
+    page.open()
+
+
 def test_a_revoked_key(page_hub, open_page, run, tmp_path):
     server = page_hub()
     page = open_page(server).open()

@@ -69,7 +69,8 @@ export class Camera {
     this.way = { from: [this.x, this.y, Math.log(this.scale)], to: [x, y, Math.log(to)], startMs: nowMs, lengthMs };
   }
 
-  fit(rect: Rect, marginPx = 60): void {
+  fit(rect: Rect): void {
+    const marginPx = Math.min(60, 0.06 * Math.min(this.width, this.height));
     const width = Math.max(rect.right - rect.left, 1);
     const height = Math.max(rect.bottom - rect.top, 1);
     const room = (pixels: number): number => Math.max(pixels - 2 * marginPx, pixels / 4);

@@ -5,6 +5,7 @@ import { Notices } from "./panel/notices.js";
 import { FILTER } from "./scene/topics.js";
 
 const KEY = "pixi.key"; // in sessionStorage: gone with this tab
+const CLEAR = "pixi.clear"; // a person has said that the key may travel so
 const BATCH_MS = 25;
 
 export interface Handlers {
@@ -62,7 +63,10 @@ export class Link {
     private readonly notices: Notices,
   ) {
     byId("link-action").addEventListener("click", () => this.act());
-    byId("key-form").addEventListener("submit", () => this.takeKey());
+    byId("key-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.takeKey();
+    });
     byId("key-cancel").addEventListener("click", () => this.dialog.close());
     setInterval(() => this.show(), 250); // the seconds until the next attempt
   }
@@ -79,6 +83,7 @@ export class Link {
   }
 
   private ask(problem: string): void {
+    byId("key-clear-label").hidden = isSecureContext;
     setText(byId("key-problem"), problem);
     byId("key-problem").hidden = !problem;
     if (!this.dialog.open) this.dialog.showModal();
@@ -88,8 +93,10 @@ export class Link {
   private takeKey(): void {
     const key = this.input.value.trim();
     this.input.value = "";
+    this.dialog.close();
     if (!key) return;
     sessionStorage.setItem(KEY, key);
+    if (byId<HTMLInputElement>("key-clear").checked) sessionStorage.setItem(CLEAR, "yes");
     this.connect(key);
   }
 
@@ -100,13 +107,14 @@ export class Link {
 
   /** What the server says of the page before is not this one's: the old client is closed. */
   private connect(key: string): void {
+    const allowPlaintext = sessionStorage.getItem(CLEAR) !== null;
     this.client?.close().catch(() => {});
     try {
-      this.client = new Client(serverUrl(), { key, pingIntervalMs: 5000, reconnectMaxMs: 10_000 });
+      this.client = new Client(serverUrl(), { key, allowPlaintext, pingIntervalMs: 5000, reconnectMaxMs: 10_000 });
     } catch (error) {
       if (!(error instanceof PixiError)) throw error;
       sessionStorage.removeItem(KEY);
-      return this.ask(`${error.message}. ${error.fix}`);
+      return this.ask(`${error.message}.`);
     }
     const client = this.client;
     client.onState((state) => client === this.client && this.onState(state));

@@ -36,7 +36,10 @@ put_key() {
     [ -d "${new%/*}" ] || mkdir -p "${new%/*}"
     rm -f "$new"
     (umask 0377 && printf '%s\n' "$key" >"$new") || return 1
-    [ "$(id -u)" != 0 ] || { chown "$PIXI_USER:$PIXI_USER" "$new" && chown "$PIXI_USER:$PIXI_USER" "${new%/*}"; }
+    if [ "$(id -u)" = 0 ]; then
+        chown "$PIXI_USER:$PIXI_USER" "$new"
+        [ -z "$PIXI_KEY_FOLDER" ] || { chown "$PIXI_USER:$PIXI_USER" "$PIXI_KEY_FOLDER" && chmod 0700 "$PIXI_KEY_FOLDER"; }
+    fi
     mv -f "$new" "$PIXI_KEY_PATH"
 }
 

@@ -13,7 +13,7 @@ find_port() {
         [ -e "$port/name" ] && [ "$(cat "$port/name")" = report ] && echo "/dev/${port##*/}" && return
     done
     if [ "$(cat /sys/class/tty/ttyS1/type 2>/dev/null || echo 0)" != 0 ]; then # a port that is there has a type
-        stty -F /dev/ttyS1 raw -echo
+        stty -F /dev/ttyS1 115200 raw -echo
         echo /dev/ttyS1
     fi
 }
@@ -59,9 +59,9 @@ prove() { # TOPIC
     relay=$!
     tell key ",\"exit\":$(cat /run/boot/key)"
     tell settings ",\"sha256\":\"$(sha256sum "$PIXI_SETTINGS" | cut -d ' ' -f 1)\""
+    report_verify
     version=$(client --version)
     tell launcher ",\"exit\":$?,\"version\":\"$version\""
-    report_verify
     client send "$1" '{"from":"inside"}' >/dev/null
     tell sent ",\"exit\":$?"
     tell service ",\"pid\":$(listener)"
