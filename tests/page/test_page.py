@@ -63,7 +63,7 @@ def test_every_kind_is_drawn(page_hub, open_page, rpc, publish_all, png):
         r, g, b = page.colour(*page.place("car"))
         assert r > 200 > 60 > g and b < 60
         page.wait_colour(*page.window(5.5 * 64, 2.5 * 64), BLUE)
-        page.wait_colour(*page.window(7.5 * 64, 2.5 * 64), RED)
+        page.wait_colour(*page.window(7.5 * 64, 2.2 * 64), RED)
 
 
 def test_a_click_and_a_pull_are_heard(page_hub, open_page, put, listen):
