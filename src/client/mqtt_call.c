@@ -463,6 +463,8 @@ static unsigned outcome(const struct pixi_mqtt_packet *p)
 {
     bool has_list = p->type == PIXI_MQTT_SUBACK || p->type == PIXI_MQTT_UNSUBACK;
 
+    if (p->type == PIXI_MQTT_PUBCOMP)
+        return PIXI_MQTT_R_SUCCESS; /* it has the message since its PUBREC; 0x92 is no error after a cut (§3.7.2.1) */
     return !has_list ? p->reason : p->list.p != p->list.end ? *p->list.p : PIXI_MQTT_R_SUCCESS;
 }
 
