@@ -37,7 +37,7 @@ struct pixi_uplink_handlers {
      * lost (is_again), and the retained messages follow. */
     void (*on_subscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *, bool is_again,
                           bool is_recovered);
-    /* The retained messages have all come, or what was missed; what follows is live. */
+    /* The retained messages have all come, or what was missed; what follows is live. Not with mqtt, which does not say. */
     void (*on_synced)(struct pixi_uplink *, const struct pixi_uplink_sub *);
     /* The server ended or refused a subscription. */
     void (*on_unsubscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *,
@@ -51,8 +51,7 @@ struct pixi_uplink_handlers {
 /* How to subscribe. */
 struct pixi_uplink_how {
     bool wants_retained;
-    bool
-        is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms. Neither with mqtt */
+    bool is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms. Not in mqtt */
     uint32_t
         batch_ms; /* messages come together, at most so often; at most PIXI_RPC_BATCH_MS_MAX, 0: each at once */
 };
@@ -66,8 +65,7 @@ struct pixi_uplink_sub {
     struct pixi_rpc_position
         positions[PIXI_UPLINK_POSITIONS]; /* the highest offset of each epoch, newest first */
     size_t position_count;
-    struct pixi_rpc_position
-        pending; /* counts once the snapshot is complete; mqtt: the ping that it is known by */
+    struct pixi_rpc_position pending; /* counts once the snapshot is complete */
     struct pixi_uplink_how how;
     bool is_synced, was_subscribed;
     bool is_behind; /* messages were passed over, as there was no room: it subscribes again where it stood */
