@@ -265,7 +265,7 @@ soak: all
 # The server, killed again and again under QoS 1 and 2.
 .PHONY: soak-mqtt
 soak-mqtt: all
-	@tests/soak/mqtt.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
+	@tests/soak/mqtt_kills.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
 
 HOSTILE_S ?= 60
 hostile: all

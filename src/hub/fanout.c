@@ -20,28 +20,43 @@ int pixi_hub_hand(struct pixi_hub *hub, struct pixi_hub_entry *e, const struct p
     return rc;
 }
 
-static void offer(struct pixi_hub *hub, struct pixi_hub_entry *e, const struct pixi_msg *msg)
-{
-    bool is_stored = msg->pos.offset != 0 && (!e->pub.qos || pixi_msg_qos(msg));
+/* One message on its way to those who subscribe. */
+struct fanout {
+    struct pixi_hub *hub;
+    const struct pixi_msg *msg;
+    bool
+        is_wanted; /* it is kept for sessions: who subscribed when it was under way finds it there only then */
+};
 
-    if (is_stored && e->phase != PIXI_HUB_LIVE) {
-        pixi_hub_range_add(&e->owed, msg->pos.offset);
+/* Can it be read again for this subscription, later? Else it is given now, or never. */
+static bool is_kept_for(const struct fanout *f, unsigned qos)
+{
+    return f->msg->pos.offset && (!qos || (f->is_wanted && pixi_msg_qos(f->msg)));
+}
+
+static void offer(const struct fanout *f, struct pixi_hub_entry *e)
+{
+    uint64_t offset = f->msg->pos.offset;
+    bool is_kept = is_kept_for(f, e->pub.qos);
+
+    if (is_kept && e->phase != PIXI_HUB_LIVE) {
+        pixi_hub_range_add(&e->owed, offset);
         return;
     }
-    if (pixi_hub_hand(hub, e, msg, 0) == PIXI_OK || !is_stored)
+    if (pixi_hub_hand(f->hub, e, f->msg, 0) == PIXI_OK || !is_kept)
         return;
-    pixi_hub_range_add(&e->owed, msg->pos.offset);
+    pixi_hub_range_add(&e->owed, offset);
     pixi_hub_fall_behind(e);
 }
 
 /* True when a member took it; that one is the last to be asked next time. */
-static bool offer_members(struct pixi_hub *hub, struct pixi_hub_group *group, const struct pixi_msg *msg)
+static bool offer_members(const struct fanout *f, struct pixi_hub_group *group, bool is_kept)
 {
     struct pixi_hub_entry *e;
 
     for (struct pixi_list *l = group->members.next; l != &group->members; l = l->next) {
         e = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node);
-        if ((msg->pos.offset && e->phase != PIXI_HUB_LIVE) || pixi_hub_hand(hub, e, msg, 0))
+        if ((is_kept && e->phase != PIXI_HUB_LIVE) || pixi_hub_hand(f->hub, e, f->msg, 0))
             continue;
         pixi_list_remove(l);
         pixi_list_add_last(&group->members, l);
@@ -50,26 +65,33 @@ static bool offer_members(struct pixi_hub *hub, struct pixi_hub_group *group, co
     return false;
 }
 
-static void offer_group(struct pixi_hub *hub, struct pixi_hub_group *group, const struct pixi_msg *msg)
+/* The largest of its members'. */
+static unsigned group_qos(const struct pixi_hub_group *group)
 {
-    bool is_behind = !pixi_hub_range_is_empty(&group->owed);
+    unsigned qos = 0;
 
-    hub->encoding++;
-    if (!msg->pos.offset) {
-        offer_members(hub, group, msg);
+    for (const struct pixi_list *l = group->members.next; l != &group->members; l = l->next)
+        if (PIXI_LIST_ITEM(l, const struct pixi_hub_entry, in_node)->pub.qos > qos)
+            qos = PIXI_LIST_ITEM(l, const struct pixi_hub_entry, in_node)->pub.qos;
+    return qos;
+}
+
+static void offer_group(const struct fanout *f, struct pixi_hub_group *group, bool has_qos)
+{
+    bool is_behind = !pixi_hub_range_is_empty(&group->owed),
+         is_kept = is_kept_for(f, has_qos ? group_qos(group) : 0);
+
+    f->hub->encoding++;
+    if (!is_kept) {
+        offer_members(f, group, false);
         return;
     }
-    if (!is_behind && offer_members(hub, group, msg))
+    if (!is_behind && offer_members(f, group, true))
         return;
-    pixi_hub_range_add(&group->owed, msg->pos.offset);
+    pixi_hub_range_add(&group->owed, f->msg->pos.offset);
     for (struct pixi_list *l = group->members.next; !is_behind && l != &group->members; l = l->next)
         pixi_hub_fall_behind(PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node));
 }
-
-struct fanout {
-    struct pixi_hub *hub;
-    const struct pixi_msg *msg;
-};
 
 static bool offer_node(void *ctx, struct pixi_trie_node *node)
 {
@@ -77,9 +99,9 @@ static bool offer_node(void *ctx, struct pixi_trie_node *node)
 
     f->hub->encoding++; /* every subscription of a node has the same filter: encoded once */
     for (struct pixi_list *l = node->subs.next; l != &node->subs; l = l->next)
-        offer(f->hub, PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node), f->msg);
+        offer(f, PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node));
     for (struct pixi_list *l = node->groups.next; l != &node->groups; l = l->next)
-        offer_group(f->hub, PIXI_LIST_ITEM(l, struct pixi_hub_group, in_node), f->msg);
+        offer_group(f, PIXI_LIST_ITEM(l, struct pixi_hub_group, in_node), node->keeping != 0);
     return true;
 }
 
@@ -132,7 +154,8 @@ void pixi_hub_on_committed(void *ctx, void *token, const struct pixi_commit *com
     assert(!hub->calling);
     put_back(hub, p);
     if (!commit->err && commit->msg)
-        pixi_trie_match(&hub->trie, commit->msg->topic, 0, offer_node, &(struct fanout){hub, commit->msg});
+        pixi_trie_match(&hub->trie, commit->msg->topic, 0, offer_node,
+                        &(struct fanout){hub, commit->msg, was.is_wanted});
     if (!was.peer || !was.token)
         return;
     gateway = was.peer->gateway;
@@ -214,7 +237,7 @@ bool pixi_hub_is_wanted(void *ctx, const struct pixi_msg *msg)
 void pixi_hub_announce(struct pixi_hub *hub, const struct pixi_msg *msg)
 {
     assert(!hub->calling && !msg->pos.offset);
-    pixi_trie_match(&hub->trie, msg->topic, 0, offer_node, &(struct fanout){hub, msg});
+    pixi_trie_match(&hub->trie, msg->topic, 0, offer_node, &(struct fanout){hub, msg, false});
 }
 
 int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const struct pixi_msg *msg,
@@ -240,6 +263,7 @@ int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const str
     m.key_owner = peer->permit->name;
     if (hub->keeping && pixi_msg_qos(msg) && is_kept(hub, msg->topic))
         flags |= PIXI_STORE_WANTED;
+    p->is_wanted = flags & PIXI_STORE_WANTED;
     store->call->append(store, &m, flags, p);
     return PIXI_OK;
 }

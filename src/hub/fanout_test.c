@@ -192,6 +192,22 @@ static void announced_to_who_subscribes(void **state)
     assert_int_equal(pixi_memory_stats(fake.memory).messages, 0);
 }
 
+/* It was published when nobody wanted it kept, and came when somebody did: it cannot be found later. */
+static void subscribed_while_it_was_under_way(void **state)
+{
+    (void)state;
+    fake.store.is_later = true;
+    fake_publish(&c, "h/1", "1", PIXI_MSG_QOS1 | PIXI_MSG_RETAIN, NULL);
+    subscribe(&a, "h/#", 1, PIXI_HUB_SNAPSHOT, 0);
+    subscribe(&b, "$share/g/h/#", 1, 0, 0);
+    assert_true(later_run_append(&fake.store));
+    fake_saw("A h/# h/1=1@1; B $share/g/h/# h/1=1@1; ");
+    fake.store.is_later = false;
+    pump(&a);
+    pump(&b);
+    fake_saw("A h/# synced; B $share/g/h/# synced; ");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +218,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_store_hears_what_is_wanted, begin, end),
         cmocka_unit_test_setup_teardown(lost_when_the_room_is_too_small, begin, end),
         cmocka_unit_test_setup_teardown(announced_to_who_subscribes, begin, end),
+        cmocka_unit_test_setup_teardown(subscribed_while_it_was_under_way, begin, end),
     };
 
     return cmocka_run_group_tests_name("hub/fanout", tests, NULL, NULL);

@@ -61,6 +61,7 @@ struct pixi_hub_published {
     struct pixi_list in_peer;   /* or in the pool */
     struct pixi_hub_peer *peer; /* NULL: left */
     void *token;
+    bool is_wanted; /* it was appended so */
 };
 
 /* A request that waits for its reply. */

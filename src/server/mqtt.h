@@ -136,6 +136,9 @@ void pixi_mqtt_on_close(struct pixi_conn *c);
 void pixi_mqtt_disconnect(struct pixi_conn *c, unsigned reason, uint16_t code, const char *why);
 /* The peer broke a rule. */
 void pixi_mqtt_fail(struct pixi_conn *c, int err);
+/* In the server's scratch. Without its properties where the client takes no larger one: what explains must not be what
+ * breaks. Empty: larger all the same, or MQTT 3.1.1 has no word for it. */
+const struct pixi_buf *pixi_mqtt_encode(struct pixi_conn *c, const struct pixi_mqtt_packet *p);
 /* Queues one packet; a link without room is given up. */
 void pixi_mqtt_send(struct pixi_conn *c, const struct pixi_mqtt_packet *p);
 /* An acknowledgement, with a reason string where it helps; detail may be NULL. */
@@ -239,6 +242,8 @@ bool pixi_mqtt_is_saved(const struct pixi_mqtt_session *o);
 /* This packet waits until the session, as it is at the end of this turn, is on disk; where nothing is saved it is sent
  * now. */
 void pixi_mqtt_send_saved(struct pixi_mqtt_session *o, const struct pixi_mqtt_packet *p);
+/* This packet waits for what is being put already: a will, of a session that is not saved itself. */
+void pixi_mqtt_send_put(struct pixi_mqtt_session *o, const struct pixi_mqtt_packet *p);
 /* The state has changed: it is put at the end of the turn, or soon where nobody waits for it. */
 void pixi_mqtt_save(struct pixi_mqtt_session *o);
 void pixi_mqtt_save_soon(struct pixi_mqtt_session *o);

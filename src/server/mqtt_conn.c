@@ -22,19 +22,23 @@ static bool encode(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
     return !c->mqtt->packet_max || b->len <= c->mqtt->packet_max;
 }
 
+const struct pixi_buf *pixi_mqtt_encode(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
+{
+    struct pixi_mqtt_packet bare = *p;
+
+    bare.props = (struct pixi_mqtt_props){0};
+    if (!encode(c, p) && !encode(c, &bare))
+        pixi_buf_reset(&c->server->mqtt.scratch);
+    return &c->server->mqtt.scratch;
+}
+
 void pixi_mqtt_send(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
 {
-    struct pixi_buf *b = &c->server->mqtt.scratch;
-    struct pixi_mqtt_packet bare = *p;
+    const struct pixi_buf *b = pixi_mqtt_encode(c, p);
     int rc;
 
-    if (!encode(c, p)) { /* what explains must not be what breaks */
-        bare.props = (struct pixi_mqtt_props){0};
-        if (!encode(c, &bare))
-            return;
-    }
-    if (!b->len)
-        return; /* MQTT 3.1.1 has no word for it */
+    if (!b->len && !b->err)
+        return;
     rc = b->err ? b->err : pixi_link_send(&c->link, PIXI_WS_BINARY, b->bytes, b->len);
     if (rc == PIXI_OK)
         c->server->counters.mqtt_out[p->type]++;
@@ -300,13 +304,17 @@ static void welcome(struct pixi_conn *c, const struct pixi_mqtt_packet *in, cons
     struct pixi_mqtt_session *o = c->mqtt->session;
     struct pixi_mqtt_packet p = {.type = PIXI_MQTT_CONNACK, .is_session_present = is_present};
     struct pixi_buf b = pixi_buf_init(1024);
+    bool is_kept = pixi_mqtt_is_saved(o), is_putting = !is_kept && o->puts;
 
     if (c->mqtt->version == PIXI_MQTT_V5)
         put_granted(c, in, w, &b);
     p.props.block = pixi_buf_cur(&b);
-    pixi_mqtt_send_saved(o, &p);
+    if (is_putting)
+        pixi_mqtt_send_put(o, &p);
+    else
+        pixi_mqtt_send_saved(o, &p);
     pixi_buf_clear(&b);
-    if (pixi_mqtt_is_saved(o))
+    if (is_kept || is_putting)
         return; /* connected when it is said */
     c->mqtt->is_connected = true;
     pixi_loop_defer(c->server->loop, &c->pump);
@@ -325,7 +333,6 @@ static void settle(struct pixi_conn *c, const struct pixi_mqtt_packet *p, struct
         pixi_mqtt_save_will(o);
     o->expiry_s = w->expiry_s;
     m->keep_alive_ms = w->keep_alive_s * SECOND_MS + w->keep_alive_s * SECOND_MS / 2;
-    m->packet_max = pixi_mqtt_prop_num(&p->props, PIXI_MQTT_PROP_MAX_PACKET, 0);
     m->wants_problems = pixi_mqtt_prop_num(&p->props, PIXI_MQTT_PROP_REQUEST_PROBLEM_INFO, 1);
     m->alias_out_max = (uint16_t)(aliases < PIXI_MQTT_ALIASES_OUT ? aliases : PIXI_MQTT_ALIASES_OUT);
     m->alias_in_max = (uint32_t)c->server->settings->limits.topic_aliases;
@@ -344,6 +351,7 @@ static void on_connect(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
     bool is_present;
 
     c->mqtt->version = p->connect.version;
+    c->mqtt->packet_max = pixi_mqtt_prop_num(&p->props, PIXI_MQTT_PROP_MAX_PACKET, 0);
     r = examine(c, p, &w);
     if (!r)
         o = resume(c, &p->connect, &w);

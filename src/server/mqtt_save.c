@@ -240,8 +240,15 @@ void pixi_mqtt_send_saved(struct pixi_mqtt_session *o, const struct pixi_mqtt_pa
         return;
     }
     o->server->counters.mqtt_out[p->type]++;
-    pixi_mqtt_packet_encode(&o->held, o->conn->mqtt->version, p);
+    pixi_buf_put_cur(&o->held, pixi_buf_cur(pixi_mqtt_encode(o->conn, p)));
     pixi_mqtt_save(o);
+}
+
+void pixi_mqtt_send_put(struct pixi_mqtt_session *o, const struct pixi_mqtt_packet *p)
+{
+    o->server->counters.mqtt_out[p->type]++;
+    pixi_buf_put_cur(&o->flying, pixi_buf_cur(pixi_mqtt_encode(o->conn, p)));
+    o->is_saving = true; /* a round of nothing else */
 }
 
 static void begin_round(struct pixi_mqtt_session *o)

@@ -143,6 +143,20 @@ void pixi_conn_take_key(struct pixi_conn *c, const struct pixi_key *key)
 
 /* MQTT's clients outside of browsers name the server itself, and https:// whatever they speak (paho does). A page gains
  * nothing by it: the key is in the CONNECT. */
+static bool is_own_host(const struct pixi_http_head *h, struct pixi_cur origin)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+    struct pixi_cur host, rest, scheme;
+
+    for (size_t i = 0; i < 2; i++) {
+        rest = origin;
+        if (pixi_http_find(h, "host", &host, NULL) && pixi_cur_cut(&rest, strlen(schemes[i]), &scheme) &&
+            pixi_cur_equals(scheme, pixi_cur_str(schemes[i])) && pixi_cur_equals(rest, host))
+            return true;
+    }
+    return false;
+}
+
 static const struct pixi_refusal two_keys = {400, PIXI_REFUSED_KEY, "two API keys that differ", NULL, NULL};
 static const struct pixi_refusal no_dialect = {400, PIXI_REFUSED_SUBPROTOCOL,
                                                "no offered subprotocol is spoken here: offer pixi.v1 or mqtt",
@@ -164,7 +178,8 @@ static const struct pixi_refusal *authorize(struct pixi_conn *c, const struct pi
     struct found_key found = {.len = 0};
     const struct pixi_key *key;
 
-    if (r->origin.p && !is_origin_allowed(c, h, r->origin))
+    if (r->origin.p && !is_origin_allowed(c, h, r->origin) &&
+        !(is_mqtt(protocol) && is_own_host(h, r->origin)))
         return &bad_origin;
     find_keys(h, r, &found);
     if (found.is_conflict)

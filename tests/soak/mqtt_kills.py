@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""mqtt.py -- a server with a store on disk, killed again and again (SIGKILL) under MQTT clients that lose their connections, too.
+"""mqtt_kills.py -- a server with a store on disk, killed again and again (SIGKILL) under MQTT clients that lose their connections, too.
 
 Publishers send numbered messages with QoS 1 and 2, subscribers have a session each and take them. Clients keep what MQTT
 makes them keep (as if on a disk of their own). At the end nobody is missing a message, nobody has one of QoS 2 twice, and
