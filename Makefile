@@ -51,7 +51,7 @@ B := build
 # Flavours of the same sources: rel (what users get), san (what tests run), val (what valgrind runs).
 # Paths in it are of the sources' folder, wherever that is: two builds give the same bytes.
 FLAGS_rel   := -O2 -g -ffile-prefix-map=$(CURDIR)=. $(HARDEN)
-FLAGS_san   := -O1 -g $(SAN)
+FLAGS_san   := -O1 -g $(SAN) -DPIXI_CRASH_POINTS
 FLAGS_val   := -O1 -g
 WRAP_val    := -DPIXI_WRAP_MALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
@@ -87,8 +87,8 @@ $(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
 
 $$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/cli/*.c apps/$$(a)/*.c))))
 
-# Line editing, in `connect` alone; sines, in `scene` alone.
-$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit -lm
+# Line editing is in `connect` alone, the database in `daemon`; sines, in `scene` alone.
+$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit -lm -lsqlite3
 
 # What `explain` shows is made from docs/errors/.
 $(B)/$(1)/bin/pixi-ws-client: $(B)/$(1)/obj/gen/pages.o

@@ -77,6 +77,20 @@ static const struct cli_option verify_options[] = {
     {0},
 };
 
+static const struct cli_option daemon_options[] = {
+    {"socket", 0, "PATH", "where programs find it, instead of the settings' daemon.socket", NULL},
+    {"outbox", 0, "DIR", "where messages wait, instead of the settings' outbox.path", NULL},
+    {"log", 0, "LEVEL", "how much to say: error, warning, info or debug", "error warning info debug"},
+    {0},
+};
+
+static const struct cli_option status_options[] = {
+    {"socket", 0, "PATH", "the daemon's, instead of the settings' daemon.socket", NULL},
+    {"watch", 'w', NULL, "again every second, until interrupted", NULL},
+    {"rejected", 0, NULL, "the messages that the server refused for good", NULL},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {"url", 0, "URL", "init: the server's URL", NULL},
     {"key-file", 0, "FILE", "init: the file with the API key, as seen from DIR (api_key)", NULL},
@@ -129,6 +143,19 @@ static const struct cli_command commands[] = {
      "  pixi-ws-client connect --protocol pixi.v1\n"
      "  echo hello | pixi-ws-client connect --no-key ws://127.0.0.1:9001/\n",
      NULL, cmd_connect},
+    {"daemon", "", "hold one link for all programs of this machine", daemon_options,
+     "Programs talk to it over a Unix socket, JSON-RPC a line each; what it has taken reaches the\n"
+     "server exactly once, through crashes and days without a network. It prints\n"
+     "`listening on PATH` when it is ready. SIGTERM sends what waits, for daemon.drain_ms at most,\n"
+     "and ends with 0. SIGHUP reads the settings again.\n\n"
+     "  pixi-ws-client daemon\n"
+     "  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}' | socat - UNIX:/run/pixi-ws/pixi.sock\n",
+     NULL, cmd_daemon},
+    {"status", "", "how the daemon is: link, outbox, last error and its fix", status_options,
+     "Exit code 0 when the link is open, 5 when it is not, or when no daemon is there.\n\n"
+     "  pixi-ws-client status\n"
+     "  pixi-ws-client --json status | jq .outbox.messages\n",
+     NULL, cmd_status},
     {"config", "check|show|init [DIR]", "check, show or write the settings", config_options,
      "  check  says ok, or a line for each mistake: where, what it is, what is right\n"
      "  show   every member, its value and where it came from; keys are masked\n"

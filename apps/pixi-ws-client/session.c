@@ -77,7 +77,7 @@ void print_failure(const struct app *app, const struct pixi_failure *f)
         fprintf(stderr, "  see: %s explain %s\n", cli_program.self.name, page);
 }
 
-int load_settings(struct app *app, struct pixi_settings *s)
+int load_settings_with(struct app *app, struct pixi_settings *s, const struct settings_flag *flags)
 {
     struct pixi_buf mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX);
     int rc;
@@ -89,6 +89,9 @@ int load_settings(struct app *app, struct pixi_settings *s)
     for (size_t i = 0; i < app->override_count; i++)
         pixi_settings_override(s, app->overrides[i].member, app->overrides[i].value, app->overrides[i].flag,
                                &mistakes);
+    for (; flags->member; flags++)
+        if (flags->value)
+            pixi_settings_override(s, flags->member, flags->value, flags->flag, &mistakes);
     rc = pixi_settings_load(s, app->settings_path, &mistakes);
     if (mistakes.len)
         tell_mistakes(app, pixi_buf_cur(&mistakes));
@@ -97,6 +100,13 @@ int load_settings(struct app *app, struct pixi_settings *s)
              pixi_err_text(rc));
     pixi_buf_clear(&mistakes);
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? PIXI_EXIT_SETTINGS : PIXI_EXIT_INTERNAL;
+}
+
+int load_settings(struct app *app, struct pixi_settings *s)
+{
+    static const struct settings_flag none = {NULL, NULL, NULL};
+
+    return load_settings_with(app, s, &none);
 }
 
 void note_lost(const struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)

@@ -131,7 +131,7 @@ void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *
         next = call->next;
         if (call->is_over)
             continue;
-        if (call->is_sent && (call->resend == PIXI_UPLINK_ONCE || !pixi_retry_resends(f)))
+        if (call->is_sent && (call->resend != PIXI_UPLINK_RESEND || !pixi_retry_resends(f)))
             pixi_uplink_fail_call(call, f);
         else
             call->is_sent = false;

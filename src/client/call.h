@@ -7,6 +7,7 @@
 /* How a call is sent. */
 enum pixi_uplink_resend {
     PIXI_UPLINK_ONCE, /* fails when the connection ends before the answer */
+    PIXI_UPLINK_RAW,  /* the same, and its answer is handed on as it was written */
     PIXI_UPLINK_RESEND, /* sent again after reconnecting: only for what the server does once, however often it hears it */
 };
 
