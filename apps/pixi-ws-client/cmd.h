@@ -19,9 +19,11 @@ struct override {
 struct app {
     const char *settings_path, *url; /* --settings, --url; NULL: not given */
     bool is_json;                    /* --json */
+    bool is_verbose;                 /* --verbose */
     bool wants_no_key;               /* connect --no-key */
     struct override overrides[OVERRIDES_MAX];
     size_t override_count;
+    bool may_use_daemon;             /* send, request, listen, without --direct */
 };
 
 /* options.c */

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SETTINGS, URL, DIALECT, MQTT_VERSION, QOS, CLIENT_ID, JSON, VERSION };
+enum { SETTINGS, URL, DIALECT, MQTT_VERSION, QOS, CLIENT_ID, JSON, VERBOSE, VERSION };
 
 static const struct cli_option own_options[] = {
     {"settings", 's', "FILE", "settings; else config/websocket_settings.json, here or below /", NULL},
@@ -17,6 +17,7 @@ static const struct cli_option own_options[] = {
     {"qos", 0, "N", "of MQTT: 0, 1 or 2", NULL},
     {"client-id", 0, "ID", "of MQTT: whose session it is", NULL},
     {"json", 'j', NULL, "machine-readable output, failures too", NULL},
+    {"verbose", 'v', NULL, "say which way is taken: by the daemon, or directly", NULL},
     {"version", 'V', NULL, "print the version", NULL},
     {0},
 };
@@ -27,6 +28,7 @@ static const struct cli_option send_options[] = {
     {"header", 'H', "NAME=VALUE", "may be given several times", NULL},
     {"file", 'f', "FILE", "the payload is the file's bytes", NULL},
     {"timeout", 't', "SECONDS", "give up when it is not stored by then", NULL},
+    {"direct", 0, NULL, "to the server itself, though a daemon runs here", NULL},
     {0},
 };
 
@@ -34,6 +36,7 @@ static const struct cli_option request_options[] = {
     {"timeout", 't', "SECONDS", "how long the responder has", NULL},
     {"file", 'f', "FILE", "the payload is the file's bytes", NULL},
     {"header", 'H', "NAME=VALUE", "may be given several times", NULL},
+    {"direct", 0, NULL, "to the server itself, though a daemon runs here", NULL},
     {0},
 };
 
@@ -44,6 +47,7 @@ static const struct cli_option listen_options[] = {
     {"retry", 0, NULL, "keep trying when the first connection fails", NULL},
     {"batch-ms", 0, "MS", "messages come together, at most so often", NULL},
     {"latest", 0, NULL, "then of several to a topic only the newest", NULL},
+    {"direct", 0, NULL, "to the server itself, though a daemon runs here", NULL},
     {0},
 };
 
@@ -109,7 +113,8 @@ static const struct cli_command commands[] = {
      NULL, cmd_verify},
     {"send", "TOPIC [PAYLOAD|-]", "publish a message, and end when it is stored", send_options,
      "The payload is the argument's bytes, the file's, or with - one message a line of\n"
-     "standard input. A message is stored once, even when the connection is cut.\n\n"
+     "standard input. A message is stored once, even when the connection is cut. Where this\n"
+     "machine's daemon runs, it gets the message, and the command ends when it has it on disk.\n\n"
      "  pixi-ws-client send event/tram/7 '{\"x\": 12, \"y\": 40}'\n"
      "  sensors | pixi-ws-client send event/sensors -\n"
      "  pixi-ws-client send --retain scene/objects/tram-7 --file tram.json\n",
@@ -255,6 +260,7 @@ static int read_options(struct app *app, int argc, char **argv, int *at)
         case QOS: add_override(app, "mqtt.qos", value, "--qos"); break;
         case CLIENT_ID: add_override(app, "client_id", value, "--client-id"); break;
         case JSON: app->is_json = true; break;
+        case VERBOSE: app->is_verbose = true; break;
         case VERSION: printf("%s %s\n", cli_program.self.name, PIXI_VERSION); return -1;
         case CLI_HELP: return -1;
         default: return PIXI_EXIT_USAGE;

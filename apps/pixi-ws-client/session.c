@@ -1,4 +1,5 @@
 #include "pixi-ws-client/cmd.h"
+#include "pixi-ws-client/local.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -159,6 +160,29 @@ static const char *answer_awaited(struct progress *p, uint64_t *total_ms)
     return s->answer_ms && s->client.call_count ? "waiting for the answer" : NULL;
 }
 
+/* By this machine's daemon, where one runs and nothing names another server: it has a connection already, and keeps what
+ * it was given. */
+static void consider_daemon(struct app *app, struct pixi_settings *s)
+{
+    char url[PIXI_URL_UNIX_MAX + 8];
+    struct pixi_url daemon;
+    int fd;
+
+    snprintf(url, sizeof url, "unix:%s", s->daemon.socket);
+    if (app->may_use_daemon && !app->url && s->dialect == PIXI_SETTINGS_PIXI_V1 &&
+        (fd = local_open(s->daemon.socket)) >= 0) {
+        close(fd);
+        if (pixi_url_parse(pixi_cur_str(url), &daemon, NULL) == PIXI_OK) {
+            s->endpoints[0] = daemon;
+            s->endpoint_count = 1;
+            s->proxies[0] = NULL;
+        }
+    }
+    if (app->is_verbose)
+        note("%s %s", s->endpoints[0].is_unix ? "by the daemon at" : "directly to",
+             s->endpoints[0].is_unix ? s->endpoints[0].target : s->endpoints[0].authority);
+}
+
 int session_open(struct session *s, struct app *app, const struct pixi_uplink_handlers *h, unsigned flags)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, 0};
@@ -171,6 +195,7 @@ int session_open(struct session *s, struct app *app, const struct pixi_uplink_ha
         pixi_settings_clear(&s->settings);
         return exit_code;
     }
+    consider_daemon(app, &s->settings);
     if (pixi_loop_init(&s->loop) != PIXI_OK) {
         exit_code = tell_no_loop(app);
         pixi_settings_clear(&s->settings);

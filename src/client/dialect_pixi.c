@@ -38,8 +38,8 @@ static int send_notification(struct pixi_uplink *c, struct pixi_json_out *w)
                                         : PIXI_E_WS_CLOSED;
 }
 
-int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m, uint64_t timeout_ms,
-                    pixi_uplink_on_answer *on_answer, void *ctx)
+int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m,
+                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx)
 {
     if (!on_answer)
         return send_notification(c, w);
@@ -358,6 +358,21 @@ static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
         c->handlers->on_synced(c, s);
 }
 
+/* Of a daemon that holds the subscription: what came in between is lost, and the retained messages come again. */
+static void take_gap(struct pixi_uplink *c, const struct pixi_rpc_params *p)
+{
+    struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p->filter);
+
+    if (!s)
+        return;
+    s->has_gap = true;
+    s->position_count = 0;
+    s->pending = (struct pixi_rpc_position){0};
+    s->is_synced = !s->how.wants_retained;
+    if (c->handlers->on_subscribed)
+        c->handlers->on_subscribed(c, s, true, false);
+}
+
 static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 {
     struct pixi_rpc_params p;
@@ -373,6 +388,7 @@ static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *
     switch (method) {
     case PIXI_RPC_MESSAGE: take_message(c, &p); break;
     case PIXI_RPC_SYNCED: take_synced(c, &p); break;
+    case PIXI_RPC_GAP: take_gap(c, &p); break;
     case PIXI_RPC_GOING_AWAY: pixi_retry_going_away(&c->policy, p.reconnect_ms); break;
     case PIXI_RPC_UNSUBSCRIBED: {
         struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p.filter);

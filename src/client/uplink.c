@@ -269,11 +269,16 @@ static void on_dialled(struct pixi_dial *d, int err)
     struct pixi_failure_at at = failure_at(c);
 
     if (err != PIXI_OK) {
-        c->failure = pixi_failure_dial(err, &at, d->text);
+        c->failure = endpoint(c)->is_unix ? pixi_failure_daemon(endpoint(c)->target, d->sys_errno)
+                                          : pixi_failure_dial(err, &at, d->text);
         lost(c);
         return;
     }
     c->state = PIXI_UPLINK_OPENING;
+    if (endpoint(c)->is_unix) {
+        pixi_link_lines(&c->link, c->dialect->protocol);
+        return;
+    }
     if (!endpoint(c)->is_tls) {
         say_hello(c);
         return;

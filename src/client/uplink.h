@@ -25,7 +25,8 @@ struct pixi_uplink_answer {
     const struct pixi_failure *failure; /* NULL: it went well */
     const struct pixi_rpc_params
         *p; /* then: the position of a publish, if it has one; payload and headers of a reply */
-    struct pixi_cur result; /* of a call by pixi_uplink_end, instead of p: JSON as written, may be changed in place */
+    struct pixi_cur
+        result; /* of a call by pixi_uplink_end, instead of p: JSON as written, may be changed in place */
 };
 
 typedef void pixi_uplink_on_answer(struct pixi_uplink *, void *ctx, const struct pixi_uplink_answer *);
@@ -176,8 +177,8 @@ int pixi_uplink_reply(struct pixi_uplink *c, uint64_t request, struct pixi_cur p
 /* pixi_uplink_begin, _end -- any call, in pixi.v1 alone: begin, write parameters with w (base/json.h), end. It fails when the
  * connection ends before the answer; while there is none, it waits. Else as pixi_uplink_publish. */
 void pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m);
-int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m, uint64_t timeout_ms,
-                    pixi_uplink_on_answer *on_answer, void *ctx);
+int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m,
+                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
 
 /* pixi_uplink_close -- closing handshake with 1000; on_end follows.
  * pixi_uplink_close_with -- with another code, and a reason (NULL: none). */

@@ -177,6 +177,7 @@ static void publish(struct work *w)
 {
     const struct pixi_rpc_params *p = &w->p;
     const struct pixi_settings_allow *allow = w->conn->allow;
+    struct pixi_outbox_given given = {.seq = p->seq, .low = p->low};
     struct pixi_outbox_put put = {
         .topic = p->topic,
         .headers = p->headers,
@@ -188,13 +189,15 @@ static void publish(struct work *w)
         .owner_bytes = allow ? allow->outbox_bytes : 0,
         .from = w->conn->number,
         .call = (uint64_t)(uintptr_t)w->call,
+        .given = p->seen & PIXI_RPC_HAS_KEY ? &given : NULL,
     };
     int rc;
 
+    memcpy(given.producer, p->producer, sizeof given.producer);
     if (!check_topic(w))
         return;
     if (!w->call) {
-        pixi_daemon_pass_on(w->daemon, p);
+        pixi_daemon_pass_on(w->daemon, PIXI_RPC_PUBLISH, p);
         return;
     }
     rc = pixi_outbox_put(w->daemon->outbox, &put, pixi_daemon_now(w->daemon));
@@ -238,12 +241,12 @@ static void unsubscribe(struct work *w)
 
 static void reply(struct work *w)
 {
-    if (!w->call)
-        return;
-    if (pixi_daemon_take_request(w->daemon, w->p.request, w->conn->number))
+    if (!pixi_daemon_take_request(w->daemon, w->p.request, w->conn->number))
+        refuse(w, PIXI_E_RPC_PARAMS, "no such request waits for this program's reply");
+    else if (w->call)
         pixi_daemon_forward(w->call, &w->p);
     else
-        refuse(w, PIXI_E_RPC_PARAMS, "no such request waits for this program's reply");
+        pixi_daemon_pass_on(w->daemon, PIXI_RPC_REPLY, &w->p);
 }
 
 static void ping(struct work *w)

@@ -194,7 +194,8 @@ struct pixi_outbox_now pixi_daemon_now(const struct pixi_daemon *d);
 int pixi_daemon_link_up(struct pixi_daemon *d, struct pixi_buf *problem);
 void pixi_daemon_set_outbox_timer(struct pixi_daemon *d);
 void pixi_daemon_forward(struct pixi_daemon_call *call, const struct pixi_rpc_params *p);
-void pixi_daemon_pass_on(struct pixi_daemon *d, const struct pixi_rpc_params *p);
+/* Without an answer: now or not at all. */
+void pixi_daemon_pass_on(struct pixi_daemon *d, enum pixi_rpc_method m, const struct pixi_rpc_params *p);
 /* The link is made anew, by d->settings. */
 void pixi_daemon_relink(struct pixi_daemon *d);
 /* daemon.c: the link is down and uses d->settings from now on. */

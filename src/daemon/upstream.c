@@ -323,23 +323,31 @@ void pixi_daemon_forward(struct pixi_daemon_call *call, const struct pixi_rpc_pa
         pixi_daemon_answer_error(call, rc == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : rc, NULL);
 }
 
-void pixi_daemon_pass_on(struct pixi_daemon *d, const struct pixi_rpc_params *p)
+static void put_publish(struct pixi_json_out *w, const struct pixi_rpc_params *p)
+{
+    pixi_json_name(w, "topic");
+    pixi_json_string(w, p->topic);
+    put_body(w, p);
+    if (p->retain) {
+        pixi_json_name(w, "retain");
+        pixi_json_bool(w, true);
+    }
+    if (p->seen & PIXI_RPC_HAS_EXPIRY) {
+        pixi_json_name(w, "expiry_s");
+        pixi_json_number(w, p->expiry_s);
+    }
+}
+
+void pixi_daemon_pass_on(struct pixi_daemon *d, enum pixi_rpc_method m, const struct pixi_rpc_params *p)
 {
     struct pixi_json_out w;
 
-    pixi_uplink_begin(&d->uplink, &w, PIXI_RPC_PUBLISH);
-    pixi_json_name(&w, "topic");
-    pixi_json_string(&w, p->topic);
-    put_body(&w, p);
-    if (p->retain) {
-        pixi_json_name(&w, "retain");
-        pixi_json_bool(&w, true);
-    }
-    if (p->seen & PIXI_RPC_HAS_EXPIRY) {
-        pixi_json_name(&w, "expiry_s");
-        pixi_json_number(&w, p->expiry_s);
-    }
-    if (pixi_uplink_end(&d->uplink, &w, PIXI_RPC_PUBLISH, 0, NULL, NULL) != PIXI_OK)
+    pixi_uplink_begin(&d->uplink, &w, m);
+    if (m == PIXI_RPC_REPLY)
+        put_reply(&w, p);
+    else
+        put_publish(&w, p);
+    if (pixi_uplink_end(&d->uplink, &w, m, 0, NULL, NULL) != PIXI_OK)
         d->counters.unsent++;
 }
 

@@ -129,6 +129,17 @@ static int put_frame(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint
     return rc;
 }
 
+/* Pings and closes have no line: a stream of this machine needs none. */
+static int put_line(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint8_t *bytes, size_t len)
+{
+    int rc = PIXI_OK;
+
+    if (opcode == PIXI_WS_TEXT && (rc = pixi_tcp_send(&k->tcp, bytes, len)) == PIXI_OK &&
+        (rc = pixi_tcp_send(&k->tcp, (const uint8_t *)"\n", 1)) != PIXI_OK)
+        pixi_link_drop(k, rc); /* half a line must not be followed by another */
+    return rc;
+}
+
 static int check_room(struct pixi_link *k, size_t len)
 {
     if (k->state != PIXI_LINK_OPEN)
@@ -143,7 +154,9 @@ int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t 
 {
     int rc = check_room(k, len);
 
-    return rc == PIXI_OK ? put_frame(k, type, bytes, len) : rc;
+    if (rc != PIXI_OK)
+        return rc;
+    return k->is_plain ? put_line(k, type, bytes, len) : put_frame(k, type, bytes, len);
 }
 
 int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared)
@@ -175,6 +188,11 @@ void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason)
         pixi_link_drop(k, PIXI_E_WS_NO_CLOSE);
         return;
     }
+    if (k->is_plain) {
+        set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
+        finish(k);
+        return;
+    }
     put_close(k, code, reason ? pixi_cur_str(reason) : pixi_cur_init(NULL, 0));
     if (k->state == PIXI_LINK_CLOSED)
         return;
@@ -186,7 +204,7 @@ void pixi_link_fail(struct pixi_link *k, int err)
 {
     if (k->state == PIXI_LINK_CLOSED || k->state == PIXI_LINK_LINGER)
         return;
-    if (k->state == PIXI_LINK_HANDSHAKE || k->state == PIXI_LINK_SECURING) {
+    if (k->state == PIXI_LINK_HANDSHAKE || k->state == PIXI_LINK_SECURING || k->is_plain) {
         pixi_link_drop(k, err);
         return;
     }
@@ -274,6 +292,49 @@ static void read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
         k->begun_ms = 0;
     else if (!k->begun_ms)
         k->begun_ms = k->loop->now_ms;
+}
+
+/* --- a plain stream ---------------------------------------------------------------------------------------------- */
+
+static void keep_part(struct pixi_link *k, const uint8_t *bytes, size_t len)
+{
+    if (!k->partial.max)
+        k->partial = pixi_loop_borrow(k->loop, k->limits->message_bytes);
+    pixi_buf_put(&k->partial, bytes, len);
+    if (k->partial.err)
+        pixi_link_drop(k, k->partial.err == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : k->partial.err);
+}
+
+static void read_lines(struct pixi_link *k, uint8_t *bytes, size_t len)
+{
+    uint8_t *end = bytes + len, *newline;
+
+    while (k->state == PIXI_LINK_OPEN && (newline = memchr(bytes, '\n', (size_t)(end - bytes)))) {
+        if (k->partial.len == 0) {
+            k->handlers->on_message(k, PIXI_WS_TEXT, bytes, (size_t)(newline - bytes));
+        } else {
+            struct pixi_buf whole;
+
+            keep_part(k, bytes, (size_t)(newline - bytes));
+            whole = k->partial;
+            k->partial = pixi_buf_init(0);
+            if (k->state == PIXI_LINK_OPEN)
+                k->handlers->on_message(k, PIXI_WS_TEXT, whole.bytes, whole.len);
+            pixi_loop_give_back(k->loop, &whole);
+        }
+        bytes = newline + 1;
+    }
+    if (k->state == PIXI_LINK_OPEN && bytes != end)
+        keep_part(k, bytes, (size_t)(end - bytes));
+}
+
+void pixi_link_lines(struct pixi_link *k, const char *protocol)
+{
+    k->is_plain = true;
+    k->state = PIXI_LINK_OPEN;
+    k->was_open = true;
+    k->heard_ms = k->loop->now_ms;
+    k->handlers->on_open(k, pixi_cur_str(protocol));
 }
 
 /* --- the opening handshake ------------------------------------------------------------------------------------ */
@@ -411,6 +472,10 @@ static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
     struct pixi_link *k = OF(tcp, t);
 
     k->heard_ms = k->loop->now_ms;
+    if (k->is_plain) {
+        read_lines(k, bytes, len);
+        return;
+    }
     if (k->is_pinged && k->state == PIXI_LINK_OPEN)
         pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms); /* not the rest of pong_ms */
     k->is_pinged = false;

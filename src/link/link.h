@@ -1,4 +1,5 @@
-/* link.h -- one live WebSocket connection, either role: TCP below, messages above. RFC 6455.
+/* link.h -- one live WebSocket connection, either role: TCP below, messages above. RFC 6455. Or, to a program of the same
+ * machine, a plain stream: each message a line (pixi_link_lines).
  *
  * A link answers pings, keeps the connection alive, holds the closing handshake and every time-out; who uses it sees
  * an opening, whole messages, and one end. It owns no buffer while nothing is under way. */
@@ -87,6 +88,7 @@ struct pixi_link {
     bool is_end_known; /* end was written: the first reason is the one told */
     bool was_open;
     bool is_to_secure; /* TLS was asked for and does not stand yet */
+    bool is_plain;     /* lines instead of frames */
     bool hears_out;    /* hand on messages that come after our close, until the peer's; set by the owner */
     size_t lingered;   /* bytes passed over since all was said */
     uint64_t left;     /* bytes that had left when the lingering was last looked at */
@@ -115,6 +117,10 @@ void pixi_link_secure(struct pixi_link *k, struct pixi_tls *tls, uint32_t timeou
  * strings are borrowed until on_open or on_close.   PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS (no randomness) |
  * PIXI_E_HTTP_FIELD (a control character in one of them). After an error only pixi_link_drop may follow. */
 int pixi_link_hello(struct pixi_link *k, const struct pixi_ws_hello *hello);
+
+/* pixi_link_lines -- the client's side, when k->tcp is open: no handshake, no frames, each message a line of text; closing
+ * is the stream's end. on_open is called from inside. Texts that are sent hold no line break. */
+void pixi_link_lines(struct pixi_link *k, const char *protocol);
 
 /* pixi_link_accept -- from on_request: upgrade. protocol: one of r's, or p == NULL. on_open is called from inside. */
 void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, struct pixi_cur protocol);

@@ -8,6 +8,8 @@
 
 enum { APPLICATION_ID = 0x5078576f, VERSION = 1 };
 
+#define GIVEN_MS (UINT64_C(7) * 24 * 3600 * 1000) /* after so long a program's key is forgotten */
+
 /* state has one row, of id 1. */
 static const char schema_sql[] =
     "CREATE TABLE state (id INTEGER PRIMARY KEY, producer BLOB NOT NULL, epoch INTEGER NOT NULL,"
@@ -21,6 +23,9 @@ static const char schema_sql[] =
     " payload BLOB NOT NULL);"
     "CREATE INDEX message_expires ON message(expires_ms) WHERE expires_ms IS NOT NULL;"
     "CREATE TABLE owner (uid INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL);"
+    "CREATE TABLE given (producer BLOB NOT NULL, seq INTEGER NOT NULL, id INTEGER NOT NULL, given_ms INTEGER "
+    "NOT NULL,"
+    " PRIMARY KEY (producer, seq)) WITHOUT ROWID;"
     "CREATE TABLE rejected (number INTEGER PRIMARY KEY, id INTEGER NOT NULL, err INTEGER NOT NULL, detail "
     "BLOB NOT NULL,"
     " rejected_ms INTEGER NOT NULL, flags INTEGER NOT NULL, owner INTEGER NOT NULL, topic BLOB NOT NULL,"
@@ -56,6 +61,9 @@ static const char *const statement_sql[PIXI_OUTBOX_STATEMENTS] = {
         "INSERT INTO rejected (id, err, detail, rejected_ms, flags, owner, topic, headers, payload)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [PIXI_OUTBOX_TRIM] = "DELETE FROM rejected WHERE number <= ?1",
+    [PIXI_OUTBOX_KNOWN] = "SELECT id FROM given WHERE producer = ?1 AND seq = ?2",
+    [PIXI_OUTBOX_KNOW] = "INSERT INTO given VALUES (?1, ?2, ?3, ?4)",
+    [PIXI_OUTBOX_FORGET] = "DELETE FROM given WHERE producer = ?1 AND seq < ?2",
 };
 
 struct pixi_outbox_msg *pixi_outbox_msg_new(struct pixi_cur topic, struct pixi_cur headers,
@@ -182,6 +190,16 @@ static int recount(struct pixi_outbox_disk *d)
     return rc;
 }
 
+/* Keys of programs that came no more. */
+static int forget_old(struct pixi_outbox_disk *d)
+{
+    char sql[96];
+
+    snprintf(sql, sizeof sql, "DELETE FROM given WHERE given_ms < %lld",
+             (long long)(d->row.now_ms - GIVEN_MS));
+    return pixi_db_exec(&d->db, sql);
+}
+
 static int read_all(struct pixi_outbox_disk *d, uint64_t wall_ms)
 {
     int rc = prepare(d);
@@ -197,6 +215,8 @@ static int read_all(struct pixi_outbox_disk *d, uint64_t wall_ms)
         d->row.now_ms += wall_ms - d->row.wall_ms;
     d->row.wall_ms = wall_ms;
     d->saved = d->row;
+    if (rc == SQLITE_OK)
+        rc = forget_old(d);
     if (rc == SQLITE_OK)
         rc = pixi_outbox_disk_finish(d);
     return rc;
@@ -479,6 +499,32 @@ int pixi_outbox_disk_put(struct pixi_outbox_disk *d, struct pixi_outbox_msg *m, 
     rc = pixi_db_done(s);
     pixi_crash_point("insert");
     return rc == SQLITE_OK ? change(d, m->owner, 1, (int64_t)pixi_outbox_cost(m)) : rc;
+}
+
+int pixi_outbox_disk_known(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t *id)
+{
+    sqlite3_stmt *s = d->statements[PIXI_OUTBOX_KNOWN];
+    int rc;
+
+    pixi_db_bind(s, "bi", pixi_cur_init(given->producer, sizeof given->producer), (int64_t)given->seq);
+    rc = sqlite3_step(s);
+    *id = rc == SQLITE_ROW ? number(s, 0) : 0;
+    sqlite3_reset(s);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
+int pixi_outbox_disk_know(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t id)
+{
+    struct pixi_cur producer = pixi_cur_init(given->producer, sizeof given->producer);
+    sqlite3_stmt *know = d->statements[PIXI_OUTBOX_KNOW], *forget = d->statements[PIXI_OUTBOX_FORGET];
+    int rc;
+
+    pixi_db_bind(know, "biii", producer, (int64_t)given->seq, (int64_t)id, (int64_t)d->row.now_ms);
+    rc = pixi_db_done(know);
+    if (rc != SQLITE_OK)
+        return rc;
+    pixi_db_bind(forget, "bi", producer, (int64_t)given->low);
+    return pixi_db_done(forget);
 }
 
 /* Reads further messages of a priority to the end of the list, and counts them off. */

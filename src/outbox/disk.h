@@ -41,6 +41,9 @@ enum pixi_outbox_statement {
     PIXI_OUTBOX_SHARE,
     PIXI_OUTBOX_REJECT,
     PIXI_OUTBOX_TRIM,
+    PIXI_OUTBOX_KNOWN, /* what programs' own keys were given */
+    PIXI_OUTBOX_KNOW,
+    PIXI_OUTBOX_FORGET,
     PIXI_OUTBOX_STATEMENTS,
 };
 
@@ -82,6 +85,10 @@ void pixi_outbox_disk_stamp(struct pixi_outbox_disk *d, uint64_t now_ms, uint64_
 int pixi_outbox_disk_put(struct pixi_outbox_disk *d, struct pixi_outbox_msg *m, bool wants_seq,
                          struct pixi_outbox_left *left, size_t left_max, size_t *left_count,
                          bool *is_refused);
+/* pixi_outbox_disk_known -- the id of the message that a program gave with this key before; 0: none.
+ * pixi_outbox_disk_know -- from now on it is that one; keys below low are forgotten. */
+int pixi_outbox_disk_known(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t *id);
+int pixi_outbox_disk_know(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t id);
 /* pixi_outbox_disk_load -- the next without a seq get one, up to so many and so many bytes. Gives the list. Those accepted
  * before late_ms are marked PIXI_OUTBOX_LATE. */
 int pixi_outbox_disk_load(struct pixi_outbox_disk *d, size_t count, uint64_t bytes, uint64_t late_ms,

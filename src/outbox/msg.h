@@ -59,6 +59,12 @@ static inline unsigned pixi_outbox_priority(uint64_t id)
     return PIXI_OUTBOX_PRIORITIES - 1 - (unsigned)(id >> 48);
 }
 
+/* A program's own idempotency key: what it gives twice with the same is taken once. */
+struct pixi_outbox_given {
+    uint8_t producer[PIXI_OUTBOX_PRODUCER];
+    uint64_t seq, low;
+};
+
 /* pixi_outbox_msg_new -- all zero but for copies of the three.   Gives, free with free(); NULL: out of memory. */
 struct pixi_outbox_msg *pixi_outbox_msg_new(struct pixi_cur topic, struct pixi_cur headers,
                                             struct pixi_cur payload);

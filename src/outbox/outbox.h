@@ -99,6 +99,7 @@ struct pixi_outbox_put {
     uint64_t owner,
         owner_bytes;     /* who gives it, and the ceiling of what of his may wait; 0: none of his own */
     uint64_t from, call; /* for on_queued; from also for on_gone */
+    const struct pixi_outbox_given *given; /* NULL: none */
 };
 
 /* pixi_outbox_put -- on_queued follows, never from inside this call, unless it returns an error.

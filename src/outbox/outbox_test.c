@@ -516,6 +516,33 @@ static void put_off_waits_and_overtaking_is_told(void **state)
     assert_int_equal(pixi_outbox_stats(w->outbox).reordered, 1);
 }
 
+static void a_programs_key_is_taken_once(void **state)
+{
+    struct world *w = *state;
+    struct pixi_outbox_given given = {.producer = "program", .seq = 1, .low = 1};
+    struct pixi_outbox_put p = {.topic = pixi_cur_str("t"),
+                                .payload = pixi_cur_str("x"),
+                                .priority = PIXI_OUTBOX_PRIORITY,
+                                .given = &given};
+
+    open_up(w);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(pixi_outbox_put(w->outbox, &p, w->now), PIXI_OK);
+        settle(w);
+        assert_int_equal(w->queued[i].err, PIXI_OK);
+        assert_int_equal(w->queued[i].id, w->queued[0].id);
+        if (i == 1)
+            reopen(w);
+    }
+    assert_int_equal(pixi_outbox_stats(w->outbox).count, 1);
+    given.seq = given.low = 2;
+    assert_int_equal(pixi_outbox_put(w->outbox, &p, w->now), PIXI_OK);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    expect_delivery(w, "x x ");
+    assert_int_equal(pixi_outbox_put(w->outbox, &p, w->now), PIXI_OK);
+    expect_delivery(w, "");
+}
+
 static void start_does_not_read_what_waits(void **state)
 {
     struct world *w = *state;
@@ -609,6 +636,7 @@ int main(void)
         TEST(what_waited_long_is_marked_and_stays_so),
         TEST(refused_for_good_is_kept_and_the_next_goes_on),
         TEST(put_off_waits_and_overtaking_is_told),
+        TEST(a_programs_key_is_taken_once),
         TEST(start_does_not_read_what_waits),
         TEST(a_damaged_file_is_salvaged),
         TEST(room_on_disk_comes_back),

@@ -5,10 +5,20 @@
 static int run_put(struct pixi_job *job, void *ctx)
 {
     struct pixi_outbox_work *w = pixi_outbox_work_of(job);
+    struct pixi_outbox_disk *d = pixi_outbox_disk_of(w, ctx);
+    uint64_t known = 0;
+    int rc = w->has_given ? pixi_outbox_disk_known(d, &w->given, &known) : SQLITE_OK;
 
     w->left_count = 0;
-    return pixi_outbox_disk_put(pixi_outbox_disk_of(w, ctx), w->msg, w->wants_seq, w->left, LEFT_MAX,
-                                &w->left_count, &w->is_refused);
+    w->is_again = known != 0;
+    if (rc != SQLITE_OK || known) {
+        w->msg->id = known;
+        return rc;
+    }
+    rc = pixi_outbox_disk_put(d, w->msg, w->wants_seq, w->left, LEFT_MAX, &w->left_count, &w->is_refused);
+    if (rc == SQLITE_OK && w->has_given && !w->is_refused)
+        rc = pixi_outbox_disk_know(d, &w->given, w->msg->id);
+    return rc;
 }
 
 static void done_put(struct pixi_job *job, int err)
@@ -17,6 +27,7 @@ static void done_put(struct pixi_job *job, int err)
     struct pixi_outbox *o = w->outbox;
     struct pixi_outbox_msg *m = w->msg;
     uint64_t from = m->from, id = m->id;
+    bool is_new;
 
     if (err == PIXI_OK)
         pixi_outbox_tell_left(o, w, PIXI_E_DROPPED);
@@ -24,13 +35,14 @@ static void done_put(struct pixi_job *job, int err)
         err = PIXI_E_OUTBOX;
     o->stats.refused_full += err == PIXI_E_OUTBOX;
     o->stats.failed += err != PIXI_OK && err != PIXI_E_OUTBOX;
-    if (err == PIXI_OK)
+    is_new = err == PIXI_OK && !w->is_again;
+    if (is_new)
         o->stats.accepted++;
     else
         pixi_outbox_count_off(o, m->owner, pixi_outbox_cost(m));
-    if (err != PIXI_OK && !w->wants_seq)
+    if (!is_new && !w->wants_seq)
         o->unassigned--;
-    if (err == PIXI_OK && w->wants_seq)
+    if (is_new && w->wants_seq)
         pixi_outbox_add_last(o, m);
     else
         free(m);
@@ -76,6 +88,9 @@ int pixi_outbox_put(struct pixi_outbox *o, const struct pixi_outbox_put *p, stru
         m->from = p->from;
         w->msg = m;
         w->call = p->call;
+        w->has_given = p->given != NULL;
+        if (p->given)
+            w->given = *p->given;
         w->now = now;
         w->wants_seq = o->link == LINKED && o->unassigned == 0 && !o->is_loading && pixi_outbox_has_room(o);
         w->job.bytes = pixi_outbox_cost(m);

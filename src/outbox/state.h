@@ -32,6 +32,8 @@ struct pixi_outbox_work {
     struct pixi_outbox_msg *msg;    /* PUT: owned. REJECT: owned */
     struct pixi_outbox_msg *list;   /* LOAD: gives */
     bool wants_seq, is_refused;     /* PUT */
+    bool has_given, is_again;       /* PUT: the program's key | that was given before */
+    struct pixi_outbox_given given; /* PUT */
     uint64_t call;                  /* PUT, LIST */
     int err;                        /* REJECT */
     char *detail;                   /* REJECT: owned */

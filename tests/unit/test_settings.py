@@ -21,6 +21,8 @@ def client(**members):
 GOOD = {
     CLIENT: {
         "url": client(),
+        "unix": {"url": "unix:/run/pixi-ws/pixi.sock"},
+        "unix in capitals": {"urls": ["UNIX:/a"]},
         "tls url": {"url": "wss://pixi.example.org"},
         "query": {"url": "ws://h/?q=1&monkey=2"},
         "percent": {"url": "ws://h/a%20b"},
@@ -84,6 +86,9 @@ BAD = {
         "nine urls": {"urls": [f"ws://h{i}" for i in range(9)]},
         "url of a number": {"url": 5},
         "http": {"url": "http://h/"},
+        "unix by name": {"url": "unix:pixi.sock"},
+        "unix without a path": {"url": "unix:"},
+        "long unix": {"url": "unix:/" + "a" * 107},
         "no host": {"url": "ws://"},
         "user": {"url": "ws://u:hunter2@h/"},
         "fragment": {"url": "ws://h/#x"},

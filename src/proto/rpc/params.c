@@ -383,6 +383,7 @@ static const struct {
     {"latest", HAS(LATEST), read_latest},
     {"priority", HAS(PRIORITY), read_priority},
     {"id", HAS(ID), read_id},
+    {"queued", HAS(ID), read_id},
 };
 
 enum { MEMBERS = sizeof members / sizeof members[0] };

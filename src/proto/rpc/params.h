@@ -59,7 +59,7 @@ enum {
     PIXI_RPC_HAS_BATCH = 1 << 20,
     PIXI_RPC_HAS_LATEST = 1 << 21,
     PIXI_RPC_HAS_PRIORITY = 1 << 22,
-    PIXI_RPC_HAS_ID = 1 << 23,
+    PIXI_RPC_HAS_ID = 1 << 23, /* id, or queued */
 };
 
 /* Parameters of any method. Slices borrow from the text, in which strings were unescaped in place. */

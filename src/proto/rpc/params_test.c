@@ -84,7 +84,7 @@ static const struct {
     [PIXI_RPC_GOING_AWAY] = {"going_away", " reconnect_in_ms ", " "},
     [PIXI_RPC_STATUS] = {"status", " ", " "},
     [PIXI_RPC_REJECTED] = {"rejected", " ", " "},
-    [PIXI_RPC_STORED] = {"stored", " id epoch offset ", " id "},
+    [PIXI_RPC_STORED] = {"stored", " id epoch offset ", " id "}, /* id also by the name of queued */
     [PIXI_RPC_GAP] = {"gap", " filter ", " filter "},
 };
 
