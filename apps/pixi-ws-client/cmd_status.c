@@ -108,6 +108,54 @@ static void put_link(struct pixi_buf *b, struct pixi_cur result)
                   number(link, "connects"), number(link, "losses"), number(link, "silent_losses"));
 }
 
+/* Thousandths of a millisecond stand behind the point. */
+static void put_milli(struct pixi_buf *b, struct pixi_cur object, const char *name)
+{
+    struct pixi_cur c = member(object, name);
+
+    pixi_buf_putf(b, "%.*s ms", (int)pixi_cur_left(&c), c.p ? (const char *)c.p : "");
+}
+
+static void put_measured(struct pixi_buf *b, struct pixi_cur result)
+{
+    struct pixi_cur m = member(result, "measured");
+
+    pixi_buf_put_str(b, "measured  round trip ");
+    put_milli(b, m, "round_trip_p50_ms");
+    pixi_buf_put_str(b, ", 99th percentile ");
+    put_milli(b, m, "round_trip_p99_ms");
+    pixi_buf_put_str(b, ", jitter ");
+    put_milli(b, m, "jitter_ms");
+    pixi_buf_put_str(b, "\n          connecting took ");
+    put_milli(b, m, "connect_ms");
+    pixi_buf_putf(b, "; keepalive ");
+    put_span(b, number(m, "keepalive_ms"));
+    pixi_buf_putf(b, "; %" PRIu64 " messages may be under way\n", number(m, "window"));
+}
+
+static void put_improvements(struct pixi_buf *b, struct pixi_cur result)
+{
+    struct pixi_cur list = member(result, "improvements"), raw;
+    struct pixi_json_token t;
+    struct pixi_json j;
+
+    pixi_json_init(&j, list.p, pixi_cur_left(&list), PIXI_JSON_DEPTH_MAX);
+    pixi_json_next(&j, &t);
+    while (pixi_json_next(&j, &t) == PIXI_OK && t.type == PIXI_JSON_OBJECT &&
+           pixi_json_skip(&j, &t, &raw) == PIXI_OK) {
+        static const char *const parts[][2] = {
+            {"improved  ", "what"}, {": ", "to"}, {" instead of ", "from"}, {": ", "verdict"}};
+
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+            pixi_buf_put_str(b, parts[i][0]);
+            put_text(b, member(raw, parts[i][1]));
+        }
+        pixi_buf_put_str(b, ", ");
+        put_time(b, number(raw, "time_ms"));
+        pixi_buf_put_str(b, "\n");
+    }
+}
+
 static void put_outbox(struct pixi_buf *b, struct pixi_cur result)
 {
     static const struct {
@@ -169,6 +217,8 @@ static void print_screen(struct pixi_cur result)
     struct pixi_buf b = pixi_buf_init(65536);
 
     put_link(&b, result);
+    put_measured(&b, result);
+    put_improvements(&b, result);
     put_outbox(&b, result);
     put_rest(&b, result);
     printf("%.*s", (int)b.len, (const char *)b.bytes);

@@ -262,6 +262,7 @@ static const struct pixi_conf_row rows[] = {
     COUNT(daemon.queue_bytes, 65536, 1ull << 32, "4194304", "bytes"),
     COUNT(daemon.drain_ms, 0, TEN_MINUTES_MS, "5000", "milliseconds"),
     {.path = "daemon.improve", .kind = PIXI_CONF_BOOL, .offset = AT(daemon.improve), .initial = "true"},
+    COUNT(daemon.probe_s, 1, 86400, "60", "seconds"),
     {TEXT(daemon.metrics_file, 1, 4095),
      .expected = "the path of a file for Prometheus, such as pixi_ws.prom"},
     {.path = "daemon.log_level",

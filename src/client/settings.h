@@ -93,6 +93,7 @@ struct pixi_settings {
         struct pixi_conf_objects allow; /* struct pixi_settings_allow */
         uint64_t connections, calls, queue_bytes, drain_ms;
         bool improve;
+        uint64_t probe_s;
         const char *metrics_file; /* as given; metrics_path is what to write */
         unsigned log_level, log_format;
     } daemon;

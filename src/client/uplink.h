@@ -111,6 +111,8 @@ struct pixi_uplink {
     uint64_t last_id;
     uint32_t last_sub;
     struct pixi_uplink_mqtt *mqtt; /* owned; NULL: another dialect */
+    bool is_moving; /* the connection is being closed for another, to move_to */
+    size_t move_to;
     bool has_failure;
     bool is_refused;  /* failure says already why this connection ends */
     bool has_no_room; /* set by the owner: hand on no messages until pixi_uplink_catch_up */
@@ -179,6 +181,10 @@ int pixi_uplink_reply(struct pixi_uplink *c, uint64_t request, struct pixi_cur p
 void pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m);
 int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m,
                     uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
+
+/* pixi_uplink_move -- while it is open: the connection is closed, and made at once to the server of this index. on_lost comes
+ * with f->err PIXI_OK; calls by pixi_uplink_end and requests that were not answered fail. */
+void pixi_uplink_move(struct pixi_uplink *c, size_t server);
 
 /* pixi_uplink_close -- closing handshake with 1000; on_end follows.
  * pixi_uplink_close_with -- with another code, and a reason (NULL: none). */

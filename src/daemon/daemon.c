@@ -107,8 +107,10 @@ void pixi_daemon_reload(struct pixi_daemon *d, struct pixi_settings *settings)
 {
     struct pixi_outbox_options o = outbox_options(settings);
     struct pixi_settings *was = d->settings;
+    bool is_other;
 
     tell_at_start(was, settings);
+    is_other = was->daemon.improve != settings->daemon.improve;
     d->settings = settings;
     pixi_daemon_allow_anew(d);
     pixi_outbox_set(d->outbox, &o);
@@ -116,6 +118,8 @@ void pixi_daemon_reload(struct pixi_daemon *d, struct pixi_settings *settings)
     pixi_log_set_format((enum pixi_log_format)settings->daemon.log_format);
     if (was != d->link_settings)
         free_settings(was);
+    if (is_other)
+        pixi_daemon_measure_set(d);
     if (d->uplink.state == PIXI_UPLINK_IDLE || !is_same_link(d->link_settings, settings))
         pixi_daemon_relink(d);
 }
@@ -222,6 +226,7 @@ void pixi_daemon_free(struct pixi_daemon *d)
     pixi_loop_cancel_timer(d->loop, &d->drain);
     if (d->uplink.loop)
         close_link(d);
+    pixi_daemon_measure_free(d);
     pixi_loop_cancel_timer(d->loop, &d->restart);
     pixi_loop_cancel_timer(d->loop, &d->outbox_timer);
     if (d->outbox_watch.is_watched)

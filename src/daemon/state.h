@@ -5,6 +5,7 @@
 #include "client/uplink.h"
 #include "daemon/daemon.h"
 #include "base/list.h"
+#include "daemon/improve.h"
 #include "net/listen.h"
 #include "outbox/outbox.h"
 
@@ -143,6 +144,8 @@ struct pixi_daemon {
     struct pixi_failure last_failure;
     uint64_t failed_wall_ms; /* 0: never */
     size_t suspects;         /* messages sent when the server objected to one of them: they go one by one */
+    struct pixi_daemon_measure *measure;
+    uint64_t metrics_at_ms; /* when they are written next */
     void (*on_idle)(void *ctx);
     void *idle_ctx;
     struct pixi_timer drain;
@@ -202,6 +205,20 @@ void pixi_daemon_relink(struct pixi_daemon *d);
 void pixi_daemon_take_settings(struct pixi_daemon *d);
 void pixi_daemon_changed(struct pixi_daemon *d);
 bool pixi_daemon_is_linked(const struct pixi_daemon *d);
+
+/* measure.c: how the link is, and what may be better */
+int pixi_daemon_measure_new(struct pixi_daemon *d);
+void pixi_daemon_measure_free(struct pixi_daemon *d);
+void pixi_daemon_measure_linked(struct pixi_daemon *d);
+void pixi_daemon_measure_lost(struct pixi_daemon *d, const struct pixi_failure *f, uint64_t in_ms);
+/* The settings, or the server's, are others: it begins anew. */
+void pixi_daemon_measure_set(struct pixi_daemon *d);
+const struct pixi_improve *pixi_daemon_improve(const struct pixi_daemon *d);
+void pixi_daemon_put_measure(const struct pixi_daemon *d, struct pixi_json_out *w);
+
+/* metrics.c */
+void pixi_daemon_put_metrics(const struct pixi_daemon *d, struct pixi_buf *out);
+void pixi_daemon_write_metrics(struct pixi_daemon *d);
 
 /* status.c */
 void pixi_daemon_put_status(struct pixi_daemon *d, struct pixi_json_out *w);

@@ -112,6 +112,7 @@ void pixi_daemon_put_status(struct pixi_daemon *d, struct pixi_json_out *w)
     put_number(w, "subscriptions", d->filter_count);
     put_number(w, "messages_skipped", d->counters.skipped);
     pixi_json_close_object(w);
+    pixi_daemon_put_measure(d, w);
     put_failure(d, w);
     pixi_json_close_object(w);
 }

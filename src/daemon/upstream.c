@@ -95,7 +95,7 @@ static bool is_for_good(int err)
 static void clear_suspect(struct pixi_daemon *d)
 {
     if (d->suspects && --d->suspects == 0)
-        pixi_outbox_widen(d->outbox, PIXI_OUTBOX_WINDOW);
+        pixi_outbox_widen(d->outbox, (size_t)pixi_daemon_improve(d)->window);
 }
 
 /* The connection went. Where the server objected to something, it may have been this: then they go one by one, until it is
@@ -384,32 +384,49 @@ static void on_connect(struct pixi_uplink *u)
     pixi_uplink_begin(u, &w, PIXI_RPC_INFO);
     pixi_uplink_end(u, &w, PIXI_RPC_INFO, d->settings->timeouts.request_ms, on_info, NULL);
     pixi_daemon_subs_linked(d);
+    pixi_daemon_measure_linked(d);
     pixi_daemon_changed(d);
 }
 
-static void note_loss(struct pixi_daemon *d, const struct pixi_failure *f)
+static void note_loss(struct pixi_daemon *d, const struct pixi_failure *f, uint64_t in_ms)
 {
-    if (d->linked_ms) {
+    pixi_daemon_measure_lost(d, f, in_ms);
+    if (d->linked_ms && f->err != PIXI_OK) {
         d->counters.losses++;
         d->counters.silent += f->err == PIXI_E_WS_PONG || f->err == PIXI_E_RESET;
     }
     if (d->suspects)
         pixi_outbox_widen(d->outbox, 1);
     d->linked_ms = 0;
-    d->last_failure = *f;
-    d->failed_wall_ms = pixi_clock_wall_ms();
+    if (f->err != PIXI_OK) {
+        d->last_failure = *f;
+        d->failed_wall_ms = pixi_clock_wall_ms();
+    }
     pixi_outbox_unlinked(d->outbox);
     pixi_daemon_subs_lost(d);
     check_drained(d);
+}
+
+/* The same again and again is one line; the others are for whoever looks closely. */
+static void log_loss(const struct pixi_daemon *d, const struct pixi_uplink *u, const struct pixi_failure *f,
+                     uint64_t in_ms)
+{
+    const char *next = u->settings->endpoints[u->policy.server].authority;
+    bool is_new = d->linked_ms || strcmp(f->cause, d->last_failure.cause) != 0;
+
+    if (f->err == PIXI_OK)
+        pixi_log(PIXI_LOG_INFO, "moving to %s", next);
+    else
+        pixi_log(is_new ? PIXI_LOG_WARNING : PIXI_LOG_DEBUG, "%s: %s; trying %s in %.1f s", f->layer,
+                 f->cause, next, (double)in_ms / 1000);
 }
 
 static void on_lost(struct pixi_uplink *u, const struct pixi_failure *f, uint64_t in_ms)
 {
     struct pixi_daemon *d = u->ctx;
 
-    pixi_log(PIXI_LOG_WARNING, "%s: %s; trying %s in %.1f s", f->layer, f->cause,
-             u->settings->endpoints[u->policy.server].authority, (double)in_ms / 1000);
-    note_loss(d, f);
+    log_loss(d, u, f, in_ms);
+    note_loss(d, f, in_ms);
     pixi_daemon_changed(d);
 }
 
@@ -417,6 +434,7 @@ static void start_link(struct pixi_daemon *d)
 {
     struct pixi_failure f;
 
+    pixi_daemon_measure_set(d);
     if (d->is_draining || pixi_uplink_start(&d->uplink, &f) == PIXI_OK)
         return;
     pixi_log(PIXI_LOG_ERROR, "%s: %s; fix: %s", f.layer, f.cause, f.fix);
@@ -432,15 +450,15 @@ static void on_end(struct pixi_uplink *u, const struct pixi_failure *f)
     struct pixi_daemon *d = u->ctx;
 
     if (d->is_restarting) {
-        note_loss(d, f);
+        note_loss(d, f, 0);
         pixi_loop_set_timer(d->loop, &d->restart, 0);
         return;
     }
     if (f->err == PIXI_OK) { /* closed by us */
-        note_loss(d, f);
+        note_loss(d, f, 0);
         return;
     }
-    note_loss(d, f);
+    note_loss(d, f, 0);
     if (f->exit_code == PIXI_EXIT_KEY) {
         pixi_log(PIXI_LOG_ERROR, "%s: %s; fix: %s; then send SIGHUP: it is not tried again before", f->layer,
                  f->cause, f->fix);
@@ -490,6 +508,8 @@ int pixi_daemon_link_up(struct pixi_daemon *d, struct pixi_buf *problem)
         return PIXI_E_SYS;
     }
     pixi_daemon_set_outbox_timer(d);
+    if (pixi_daemon_measure_new(d) != PIXI_OK)
+        return PIXI_E_NOMEM;
     start_link(d);
     return PIXI_OK;
 }
