@@ -11,6 +11,7 @@
 
 enum {
     TICK_MS = 1000,
+    TELL_MS = 10000,
     FIRST_ROUND_TRIPS = 5,     /* one a tick, on a new connection */
     ROUND_TRIP_MS = 10000,     /* how often it is measured while there is traffic anyway */
     KEEPALIVE_LEAST_MS = 5000, /* shorter ones are the link's own business */
@@ -25,7 +26,8 @@ struct pixi_daemon_measure {
     uint64_t dialled_ms;           /* when the connection that stands, or is being made, was begun */
     uint64_t pinged_ms, pinged_us; /* the last ping */
     bool is_pinging, was_silent;   /* it is not answered | it was sent after a whole interval of silence */
-    size_t told;                   /* changes whose end was logged */
+    uint64_t told_count, tell_count_ms;
+    size_t told; /* changes whose end was logged */
     /* the look at another server */
     struct pixi_link link;
     struct pixi_link_limits limits;
@@ -235,6 +237,16 @@ static void apply(struct pixi_daemon_measure *m, const struct pixi_improve_step 
     }
 }
 
+/* The service manager's line names how many wait: at once when none do any more, else from time to time. */
+static void tell_count(struct pixi_daemon_measure *m, uint64_t count)
+{
+    if (count == m->told_count || (count && m->daemon->loop->now_ms < m->tell_count_ms))
+        return;
+    m->told_count = count;
+    m->tell_count_ms = m->daemon->loop->now_ms + TELL_MS;
+    pixi_daemon_changed(m->daemon);
+}
+
 static void on_tick(struct pixi_timer *t)
 {
     struct pixi_daemon_measure *m = OF(tick, t);
@@ -253,6 +265,7 @@ static void on_tick(struct pixi_timer *t)
            pixi_improve_next(&m->improve, d->uplink.call_count == 0, d->loop->now_ms, &step))
         apply(m, &step);
     tell_changes(m);
+    tell_count(m, s.count);
     pixi_daemon_write_metrics(d);
     pixi_loop_set_timer(d->loop, &m->tick, TICK_MS);
 }

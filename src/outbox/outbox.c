@@ -176,7 +176,7 @@ struct pixi_outbox_stats pixi_outbox_stats(const struct pixi_outbox *o)
     struct pixi_outbox_stats s = o->stats;
     struct pixi_worker_stats w = pixi_worker_stats(o->worker);
 
-    s.oldest_ms = o->first ? o->first->accepted_ms : o->oldest_ms;
+    s.oldest_ms = o->first ? o->first->accepted_ms : o->unassigned ? o->oldest_ms : 0;
     s.under_way = o->under_way;
     s.commits = w.commits;
     s.committed = w.jobs;
