@@ -21,7 +21,8 @@
 #   make test-metrics /metrics, read by Prometheus' own promtool
 #   make valgrind   the unit tests under valgrind
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
-#   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change
+#   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change; then ten of
+#                   programs that write to a daemon, which is killed as its server is
 #   make test-system the systemd unit in a booted Debian 12
 #   make bench      topic index and store, measured beside what they are compared to
 
@@ -241,6 +242,7 @@ SOAK_SEED ?=
 soak: all
 	@$(MAKE) --no-print-directory -j$(JOBS) san
 	@tests/soak/run.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
+	@tests/soak/daemon.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
 
 HOSTILE_S ?= 60
 hostile: all

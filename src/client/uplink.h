@@ -111,7 +111,7 @@ struct pixi_uplink {
     uint64_t last_id;
     uint32_t last_sub;
     struct pixi_uplink_mqtt *mqtt; /* owned; NULL: another dialect */
-    bool is_moving; /* the connection is being closed for another, to move_to */
+    bool is_moving;                /* the connection is being closed for another, to move_to */
     size_t move_to;
     bool has_failure;
     bool is_refused;  /* failure says already why this connection ends */
@@ -177,7 +177,8 @@ int pixi_uplink_request(struct pixi_uplink *c, const struct pixi_uplink_out *m, 
 int pixi_uplink_reply(struct pixi_uplink *c, uint64_t request, struct pixi_cur payload, const char *error);
 
 /* pixi_uplink_begin, _end -- any call, in pixi.v1 alone: begin, write parameters with w (base/json.h), end. It fails when the
- * connection ends before the answer; while there is none, it waits. Else as pixi_uplink_publish. */
+ * connection ends before the answer, whether it was sent or had to wait for room; made while there is none, it waits for
+ * one. Else as pixi_uplink_publish. */
 void pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m);
 int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m,
                     uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);

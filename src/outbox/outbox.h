@@ -116,7 +116,7 @@ void pixi_outbox_unlinked(struct pixi_outbox *o);
 
 /* pixi_outbox_next -- the next to be sent; NULL: none at this time. Borrowed until it is answered for good. */
 struct pixi_outbox_msg *pixi_outbox_next(struct pixi_outbox *o, struct pixi_outbox_now now);
-/* pixi_outbox_low -- all seqs below it are answered. */
+/* pixi_outbox_low -- all seqs below it are answered, and on disk as such: the server may forget them. */
 uint64_t pixi_outbox_low(const struct pixi_outbox *o);
 void pixi_outbox_sent(struct pixi_outbox *o, struct pixi_outbox_msg *m);
 

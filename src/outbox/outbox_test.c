@@ -257,6 +257,33 @@ static void a_seq_is_kept_until_the_answer(void **state)
     assert_int_equal(m->seq, seq);
 }
 
+static void the_server_forgets_nothing_before_the_disk_does(void **state)
+{
+    struct world *w = *state;
+    struct pixi_outbox_msg *m;
+    uint64_t seq;
+
+    open_up(w);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    settle(w);
+    put(w, "event/a", "1");
+    put(w, "event/a", "2");
+    settle(w);
+    m = pixi_outbox_next(w->outbox, w->now);
+    seq = m->seq;
+    pixi_outbox_sent(w->outbox, m);
+    pixi_outbox_stored(w->outbox, m, w->now);
+    assert_int_equal(pixi_outbox_low(w->outbox), seq); /* its row is there still */
+    settle(w);
+    assert_int_equal(pixi_outbox_low(w->outbox), seq + 1);
+    m = pixi_outbox_next(w->outbox, w->now);
+    pixi_outbox_sent(w->outbox, m);
+    pixi_outbox_refused(w->outbox, m, PIXI_E_FORBIDDEN, NULL, w->now);
+    assert_int_equal(pixi_outbox_low(w->outbox), seq + 1);
+    settle(w);
+    assert_int_equal(pixi_outbox_low(w->outbox), seq + 2);
+}
+
 static void another_epoch_leaves_doubt(void **state)
 {
     struct world *w = *state;
@@ -624,6 +651,7 @@ int main(void)
         TEST(queued_when_on_disk),
         TEST(order_is_kept_over_everything),
         TEST(a_seq_is_kept_until_the_answer),
+        TEST(the_server_forgets_nothing_before_the_disk_does),
         TEST(another_epoch_leaves_doubt),
         TEST(what_an_earlier_run_may_have_sent_is_in_doubt_too),
         TEST(the_highest_priority_goes_first),

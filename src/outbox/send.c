@@ -45,6 +45,23 @@ bool pixi_outbox_has_room(const struct pixi_outbox *o)
 
 /* --- leaving --------------------------------------------------------------------------------------------------------- */
 
+/* Its seqs are not forgotten by the server before their rows are. */
+static void add_leaving(struct pixi_outbox *o, struct pixi_outbox_work *w, uint64_t seq)
+{
+    w->low = seq;
+    w->next_leaving = o->leaving;
+    o->leaving = w;
+}
+
+static void end_leaving(struct pixi_outbox *o, struct pixi_outbox_work *w)
+{
+    struct pixi_outbox_work **at = &o->leaving;
+
+    while (*at != w)
+        at = &(*at)->next_leaving;
+    *at = w->next_leaving;
+}
+
 static int run_remove(struct pixi_job *job, void *ctx)
 {
     struct pixi_outbox_work *w = pixi_outbox_work_of(job);
@@ -77,6 +94,7 @@ static void done_remove(struct pixi_job *job, int err)
     }
     o->is_removing = false;
     o->has_pages = true;
+    end_leaving(o, w);
     free(w);
     pixi_outbox_flush_removal(o);
 }
@@ -89,10 +107,14 @@ bool pixi_outbox_remove_row(struct pixi_outbox *o, const struct pixi_outbox_msg 
         pixi_outbox_submit(o, w); /* more than one is under way then: each is whole by itself */
         o->removal = w = NULL;
     }
-    if (!w)
+    if (!w) {
         o->removal = w = pixi_outbox_make_work(o, run_remove, done_remove, REMOVE_MAX);
-    if (!w)
-        return false;
+        if (!w)
+            return false;
+        add_leaving(o, w, m->seq);
+    }
+    if (m->seq < w->low)
+        w->low = m->seq;
     w->left[w->count++] =
         (struct pixi_outbox_left){.id = m->id, .cost = pixi_outbox_cost(m), .owner = m->owner};
     return true;
@@ -122,6 +144,7 @@ static void done_reject(struct pixi_job *job, int err)
     }
     o->call->on_gone(o->ctx, w->msg->from, w->msg->id, w->err, w->detail);
     o->has_pages = true;
+    end_leaving(o, w);
     free(w->detail);
     free(w->msg);
     free(w);
@@ -137,6 +160,7 @@ static void reject(struct pixi_outbox *o, struct pixi_outbox_msg *m, int err, co
         return;
     }
     pixi_outbox_leave(o, m);
+    add_leaving(o, w, m->seq);
     w->msg = m;
     w->err = err;
     w->detail = detail && *detail ? strndup(detail, DETAIL_MAX) : NULL;
@@ -277,7 +301,12 @@ struct pixi_outbox_msg *pixi_outbox_next(struct pixi_outbox *o, struct pixi_outb
 
 uint64_t pixi_outbox_low(const struct pixi_outbox *o)
 {
-    return o->first ? o->first->seq : o->next_seq;
+    uint64_t low = o->first ? o->first->seq : o->next_seq;
+
+    for (const struct pixi_outbox_work *w = o->leaving; w; w = w->next_leaving)
+        if (w->low < low)
+            low = w->low;
+    return low;
 }
 
 void pixi_outbox_sent(struct pixi_outbox *o, struct pixi_outbox_msg *m)

@@ -28,21 +28,23 @@ struct pixi_outbox_work {
     struct pixi_job job;
     struct pixi_outbox *outbox;
     struct pixi_outbox_now now;
-    struct pixi_outbox_work *next;  /* of those that wait to be tried again */
-    struct pixi_outbox_msg *msg;    /* PUT: owned. REJECT: owned */
-    struct pixi_outbox_msg *list;   /* LOAD: gives */
-    bool wants_seq, is_refused;     /* PUT */
-    bool has_given, is_again;       /* PUT: the program's key | that was given before */
-    struct pixi_outbox_given given; /* PUT */
-    uint64_t call;                  /* PUT, LIST */
-    int err;                        /* REJECT */
-    char *detail;                   /* REJECT: owned */
-    uint64_t old_ms, oldest_ms;     /* SWEEP */
-    uint64_t late_ms, epoch;        /* LOAD; EPOCH */
-    uint64_t bytes;                 /* LOAD: room */
-    size_t count;                   /* LOAD: room; LIST: limit; REMOVE: how many */
-    size_t left_count;              /* PUT, SWEEP */
-    struct pixi_outbox_left left[]; /* PUT, SWEEP, REMOVE */
+    struct pixi_outbox_work *next_leaving; /* REMOVE, REJECT: of those that are not on disk yet */
+    uint64_t low;                          /* then: the lowest seq in it */
+    struct pixi_outbox_work *next;         /* of those that wait to be tried again */
+    struct pixi_outbox_msg *msg;           /* PUT: owned. REJECT: owned */
+    struct pixi_outbox_msg *list;          /* LOAD: gives */
+    bool wants_seq, is_refused;            /* PUT */
+    bool has_given, is_again;              /* PUT: the program's key | that was given before */
+    struct pixi_outbox_given given;        /* PUT */
+    uint64_t call;                         /* PUT, LIST */
+    int err;                               /* REJECT */
+    char *detail;                          /* REJECT: owned */
+    uint64_t old_ms, oldest_ms;            /* SWEEP */
+    uint64_t late_ms, epoch;               /* LOAD; EPOCH */
+    uint64_t bytes;                        /* LOAD: room */
+    size_t count;                          /* LOAD: room; LIST: limit; REMOVE: how many */
+    size_t left_count;                     /* PUT, SWEEP */
+    struct pixi_outbox_left left[];        /* PUT, SWEEP, REMOVE */
 };
 
 struct pixi_outbox {
@@ -70,6 +72,8 @@ struct pixi_outbox {
     } link;                           /* SETTLING: what is in doubt, and the epoch, go to the disk first */
     uint64_t hold_until_ms;           /* nothing is sent before; 0: no pause */
     struct pixi_outbox_work *removal; /* being filled */
+    struct pixi_outbox_work
+        *leaving; /* what was answered and has its row still: after a crash it is sent again */
     bool is_removing, is_loading, is_sweeping, is_tidying, has_pages;
     struct pixi_outbox_work *retries;
     uint64_t retry_at_ms, sweep_at_ms;

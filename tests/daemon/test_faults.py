@@ -84,6 +84,23 @@ def test_the_server_is_frozen(hub, daemon, stored):
     assert not reported
 
 
+def test_a_full_link_that_is_lost(hub, daemon, stored, free_port, tmp_path):
+    """What had no room on the link goes once on the next one, too."""
+    port, data = free_port(), ("--data", tmp_path / "data")
+    limits = {"limits__message_bytes": 32768, "limits__queue_bytes": 65536}
+    server = hub(*data, port=port, history=HISTORY)
+    machine = daemon(server, keepalive__interval_ms=60000, **limits)
+    with machine.local() as program:
+        machine.wait_status(lambda s: s["link"]["state"] == "open")
+        os.kill(server.proc.pid, signal.SIGSTOP)
+        for i in range(600):
+            program.publish("storm/0", [i, "x" * 20000])
+        server.proc.kill()
+        server = hub(*data, port=port, history=HISTORY)
+        machine.wait_empty(60)
+    assert [m["payload"][0] for m in stored(server, "#")] == list(range(600))
+
+
 def test_the_server_loses_its_log(hub, daemon, stored, free_port):
     """Killed, and back with another epoch: what was under way is told as in doubt, all else goes on."""
     port = free_port()

@@ -1,7 +1,7 @@
 """The daemon is killed with -9, at random and at each step; what programs were told stays true."""
 
+import importlib.util
 import os
-import random
 import time
 
 import pytest
@@ -25,30 +25,14 @@ def check(machine, server, writers, stored):
     return messages
 
 
-def test_at_random(hub, daemon, stored):
-    """20 writers, for 20 seconds."""
+def test_at_random(bin_dir, tmp_path, root):
+    """20 writers for 20 seconds, while the daemon and the server are killed. `make soak` does it 1,000 times."""
+    spec = importlib.util.spec_from_file_location("soak_daemon", root / "tests/soak/daemon.py")
+    soak = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(soak)
     seed = int(os.environ.get("PIXI_SEED", time.time()))
-    rng = random.Random(seed)
-    server = hub(history=HISTORY)
-    machine = daemon(server)
-    writers = [storm.Writer(machine.socket, f"storm/{i}", rest_s=0.002) for i in range(20)]
-    for writer in writers:
-        writer.start()
-    until, kills = time.monotonic() + SECONDS, 0
-    while time.monotonic() < until:
-        time.sleep(rng.uniform(0.05, 0.8))  # this is the fault, not a wait for something
-        machine.kill()
-        kills += 1
-        machine.start()
-    for writer in writers:
-        writer.end()
-    for writer in writers:
-        writer.join(60)
-    messages = check(machine, server, writers, stored)
-    answered = sum(len(w.queued) for w in writers)
-    unknown = sum(len(w.unknown) for w in writers)
-    print(f"seed {seed}: {kills} kills, {answered} answered, {unknown} not, {len(messages)} at the server")
-    assert kills > 5 and answered > 100
+    faults = soak.run(bin_dir, tmp_path, seed, SECONDS)
+    assert not faults, "\n".join([f"seed {seed}", *faults])
 
 
 @pytest.mark.parametrize("nth", [1, 6])
