@@ -24,7 +24,8 @@
 #   make test-metrics /metrics, read by Prometheus' own promtool
 #   make valgrind   the unit tests under valgrind
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
-#   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change
+#   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change; then ten of
+#                   programs that write to a daemon, which is killed as its server is
 #   make soak-mqtt  ten minutes (SOAK_S=600) of kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
 #   make test-system the systemd unit in a booted Debian 12
 #   make bench      topic index, store and fan-out in MQTT, measured beside what they are compared to
@@ -55,7 +56,7 @@ B := build
 # Flavours of the same sources: rel (what users get), san (what tests run), val (what valgrind runs).
 # Paths in it are of the sources' folder, wherever that is: two builds give the same bytes.
 FLAGS_rel   := -O2 -g -ffile-prefix-map=$(CURDIR)=. $(HARDEN)
-FLAGS_san   := -O1 -g $(SAN)
+FLAGS_san   := -O1 -g $(SAN) -DPIXI_CRASH_POINTS
 FLAGS_val   := -O1 -g
 WRAP_val    := -DPIXI_WRAP_MALLOC -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 LFLAGS_rel  := -pie -Wl,-z,relro,-z,now
@@ -91,8 +92,8 @@ $(B)/$(1)/bin/%: $(B)/$(1)/libpixi-core.a
 
 $$(foreach a,$$(APPS),$$(eval $(B)/$(1)/bin/$$(a): $$(patsubst %.c,$(B)/$(1)/obj/%.o,$$(wildcard apps/cli/*.c apps/$$(a)/*.c))))
 
-# Line editing, in `connect` alone; sines, in `scene` alone.
-$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit -lm
+# Line editing is in `connect` alone, the database in `daemon`; sines, in `scene` alone.
+$(B)/$(1)/bin/pixi-ws-client: LDLIBS += -ledit -lm -lsqlite3
 
 # What `explain` shows is made from docs/errors/.
 $(B)/$(1)/bin/pixi-ws-client: $(B)/$(1)/obj/gen/pages.o
@@ -261,6 +262,7 @@ SOAK_SEED ?=
 soak: all
 	@$(MAKE) --no-print-directory -j$(JOBS) san
 	@tests/soak/run.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
+	@tests/soak/daemon.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
 
 # The server, killed again and again under QoS 1 and 2.
 .PHONY: soak-mqtt

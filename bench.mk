@@ -1,7 +1,7 @@
 # Benchmarks. Only ratios within one run say something: `make bench` measures each thing beside what it is compared to.
 # Included by Makefile.
 
-BENCHES := topics store fanout
+BENCHES := topics store outbox fanout
 $(B)/bench/%: bench/%.c bench/bench.h $(B)/rel/libpixi-core.a
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
@@ -9,10 +9,12 @@ $(B)/bench/%: bench/%.c bench/bench.h $(B)/rel/libpixi-core.a
 
 .PHONY: bench
 bench: deps-build
-	@$(MAKE) --no-print-directory -j$(JOBS) $(BENCHES:%=$(B)/bench/%)
+	@$(MAKE) --no-print-directory -j$(JOBS) $(BENCHES:%=$(B)/bench/%) $(B)/bin/pixi-ws-client
 	@$(B)/bench/topics | tee $(B)/bench/topics.txt
 	@echo
 	@$(B)/bench/store $(B)/bench/data | tee $(B)/bench/store.txt
+	@echo
+	@$(B)/bench/outbox $(B)/bench/data $(B)/bin/pixi-ws-client | tee $(B)/bench/outbox.txt
 	@echo
 	@tools/install-deps bench
 	@$(MAKE) --no-print-directory $(B)/bin/pixi-ws-server

@@ -6,11 +6,17 @@
 .PHONY: page run deps-browser test-page bench-page
 page: deps-build
 	@tools/install-deps page
-	@$(MAKE) --no-print-directory web/dist/index.html
+	@$(MAKE) --no-print-directory -s web/dist/index.html
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@echo '  NPM   web/node_modules'
+	@cd web && npm ci --ignore-scripts --no-audit --no-fund --silent
+	@touch $@
 
 PAGESRC := $(wildcard web/*.json web/*.mjs web/src/* web/src/*/* bindings/js/*.json bindings/js/*.ts bindings/js/src/*)
-web/dist/index.html: $(PAGESRC)
-	@cd web && npm ci --ignore-scripts --no-audit --no-fund --silent && npm run --silent build
+web/dist/index.html: web/node_modules/.package-lock.json $(PAGESRC)
+	@echo '  PAGE  web/dist'
+	@cd web && npm run --silent build
 	@find web/dist -type f \( -name '*.js' -o -name '*.css' -o -name '*.html' -o -name '*.json' -o -name '*.svg' \) \
 	    -exec gzip -9nkf {} +
 

@@ -247,7 +247,7 @@ static enum verdict check_verify(struct trial *t)
     static const char *const command[] = {"pixi-ws-client.sh", "--json", "verify", NULL};
     struct proc proc;
     enum wait_end end = run(t, &proc, command);
-    enum verdict v = end == WAIT_DONE ? trial_take_verify(t, pixi_buf_cur(&proc.out.text), proc.code)
+    enum verdict v = end == WAIT_DONE ? trial_take_verify(t, pixi_buf_cur(&proc.out.text), proc.code, 1)
                                       : trial_waited(t, end, "pixi-ws-client verify");
 
     proc_clear(&t->world.pump, &proc);

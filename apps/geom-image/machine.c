@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { BOOT_MS = 60000, STEP_MS = 30000, ARGS_MAX = 64 };
+enum { BOOT_MS = 90000, STEP_MS = 30000, VERIFY_MS = 90000, ARGS_MAX = 64 };
 
 /* --- QEMU ----------------------------------------------------------------------------------------------------- */
 
@@ -65,7 +65,6 @@ static bool start_qemu(struct trial *t, int report_fd)
 {
     struct pixi_buf texts[5];
     struct pixi_cur key_name = fw_cfg_of(t);
-    const char *command_line = t->desc->kernel.command_line;
     bool is_started;
 
     for (size_t i = 0; i < 5; i++)
@@ -76,7 +75,9 @@ static bool start_qemu(struct trial *t, int report_fd)
     put_value(&texts[2], world_path(&t->world, "key"));
     pixi_buf_put_str(&texts[3], "name=opt/pixi/verify,string=");
     put_value(&texts[3], t->world.topic);
-    for (size_t i = 0; i < 4; i++)
+    /* the timer's own test fails where this machine is too busy for it, and the clock with it */
+    pixi_buf_putf(&texts[4], "%s no_timer_check", t->desc->kernel.command_line);
+    for (size_t i = 0; i < 5; i++)
         pixi_buf_put(&texts[i], "", 1);
     {
         const char *const argv[] = {"qemu-system-x86_64",
@@ -98,7 +99,7 @@ static bool start_qemu(struct trial *t, int report_fd)
                                     "-initrd",
                                     initramfs_of(t),
                                     "-append",
-                                    command_line,
+                                    (const char *)texts[4].bytes,
                                     "-serial",
                                     "stdio",
                                     "-netdev",
@@ -236,13 +237,15 @@ static enum verdict check_verify(struct trial *t)
 {
     struct pixi_cur line, report;
     enum pixi_json_type type;
-    enum wait_end end = hear(t, "verify", 1, STEP_MS, &line);
+    enum wait_end end = hear(t, "verify", 1, VERIFY_MS, &line);
+    int64_t attempt;
 
     if (end != WAIT_DONE)
         return trial_waited(t, end, "pixi-ws-client verify inside");
     t->verified_ms = since_start(t, line);
     pixi_member_get(line, "verify", &type, &report);
-    return trial_take_verify(t, report, exit_of(line));
+    return trial_take_verify(t, report, exit_of(line),
+                             pixi_member_int(line, "attempt", &attempt) ? attempt : 1);
 }
 
 static enum verdict check_out(struct trial *t)

@@ -75,7 +75,7 @@ static void put_failed_check(struct trial *t, struct pixi_cur check)
         pixi_buf_putf(&t->details, "%s: fix: %s\n", id, text);
 }
 
-enum verdict trial_take_verify(struct trial *t, struct pixi_cur report, int64_t exit_code)
+enum verdict trial_take_verify(struct trial *t, struct pixi_cur report, int64_t exit_code, int64_t attempt)
 {
     struct pixi_cur checks, check;
     enum pixi_json_type type;
@@ -95,7 +95,8 @@ enum verdict trial_take_verify(struct trial *t, struct pixi_cur report, int64_t 
     if (exit_code || failed || !passed)
         return trial_failed(t, "exit code %lld, %lld ok, %lld failed", (long long)exit_code,
                             (long long)passed, (long long)failed);
-    return trial_ok(t, "inside: %lld ok, %lld skipped", (long long)passed, (long long)skipped);
+    return trial_ok(t, "inside: %lld ok, %lld skipped%s", (long long)passed, (long long)skipped,
+                    attempt > 1 ? ", after a time-out" : "");
 }
 
 void trial_settings_sha256(const struct trial *t, char out[PIXI_SHA256_HEX])

@@ -63,7 +63,7 @@ size_t trial_milli(struct pixi_cur object, const char *name);
 void trial_settings_sha256(const struct trial *t, char out[PIXI_SHA256_HEX]);
 
 /* trial_take_verify -- the report of pixi-ws-client --json verify: what to say of it, and details of what failed. */
-enum verdict trial_take_verify(struct trial *t, struct pixi_cur report, int64_t exit_code);
+enum verdict trial_take_verify(struct trial *t, struct pixi_cur report, int64_t exit_code, int64_t attempt);
 
 /* The image as a machine, in QEMU, and as a container, in a folder that its programs cannot look out of. Nothing is left
  * running, and of the folder nothing. */

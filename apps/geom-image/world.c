@@ -149,6 +149,7 @@ static const char *write_settings(const struct world *w)
         pixi_buf_putf(&text, ", \"%s:%u\"", w->url.host, w->url.port);
     pixi_buf_putf(&text,
                   "], \"insecure\": %s, \"keys_file\": \"server.keys\",\n"
+                  " \"limits\": {\"handshake_ms\": 30000},\n" /* an emulated machine on a busy one is slow */
                   " \"history\": [{\"filter\": \"#\", \"max_messages\": 10000}]}\n",
                   w->has_own_network ? "true" : "false");
     fault = write_file(w, "server.json", &text);

@@ -19,9 +19,11 @@ struct override {
 struct app {
     const char *settings_path, *url; /* --settings, --url; NULL: not given */
     bool is_json;                    /* --json */
+    bool is_verbose;                 /* --verbose */
     bool wants_no_key;               /* connect --no-key */
     struct override overrides[OVERRIDES_MAX];
     size_t override_count;
+    bool may_use_daemon;             /* send, request, listen, without --direct */
 };
 
 /* options.c */
@@ -51,6 +53,12 @@ struct session {
 /* load_settings -- settings as flags, environment and file give them; mistakes are printed. 0 or the exit code. On any
  * answer pixi_settings_clear is due. */
 int load_settings(struct app *app, struct pixi_settings *s);
+
+/* The same with values that options of a command give; ends with member NULL, a value NULL was not given. */
+struct settings_flag {
+    const char *member, *value, *flag;
+};
+int load_settings_with(struct app *app, struct pixi_settings *s, const struct settings_flag *flags);
 
 /* session_open -- settings, loop, signals, client. 0, or the exit code (told on standard error; nothing to close). */
 int session_open(struct session *s, struct app *app, const struct pixi_uplink_handlers *h, unsigned flags);
@@ -113,12 +121,14 @@ int payload_add_header(struct payload *p, const char *text); /* NAME=VALUE */
 void payload_clear(struct payload *p);
 
 int cmd_config(struct app *app, int argc, char **argv);
+int cmd_daemon(struct app *app, int argc, char **argv);
 int cmd_connect(struct app *app, int argc, char **argv);
 int cmd_explain(struct app *app, int argc, char **argv);
 int cmd_listen(struct app *app, int argc, char **argv);
 int cmd_request(struct app *app, int argc, char **argv);
 int cmd_scene(struct app *app, int argc, char **argv);
 int cmd_send(struct app *app, int argc, char **argv);
+int cmd_status(struct app *app, int argc, char **argv);
 int cmd_verify(struct app *app, int argc, char **argv);
 
 #endif

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { COUNT, NO_RETAINED, REPLY, RETRY, BATCH_MS, LATEST };
+enum { COUNT, NO_RETAINED, REPLY, RETRY, BATCH_MS, LATEST, DIRECT };
 
 struct listen {
     struct session session;
@@ -152,6 +152,7 @@ static int take_option(struct listen *l, int option, const char *value)
     case REPLY: l->reply = value; return 0;
     case BATCH_MS: return read_batch_ms(value, &l->how.batch_ms);
     case LATEST: l->how.is_latest = true; return 0;
+    case DIRECT: l->session.app->may_use_daemon = false; return 0;
     default: l->retries = true; return 0;
     }
 }
@@ -195,8 +196,11 @@ static int subscribe_all(struct listen *l)
 
 int cmd_listen(struct app *app, int argc, char **argv)
 {
-    struct listen l = {.how.wants_retained = true};
-    int exit_code = read_options(&l, argc, argv);
+    struct listen l = {.session.app = app, .how.wants_retained = true};
+    int exit_code;
+
+    app->may_use_daemon = true;
+    exit_code = read_options(&l, argc, argv);
 
     if (exit_code)
         return exit_code < 0 ? 0 : exit_code;

@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-enum { TIMEOUT, FILE_, HEADER };
+enum { TIMEOUT, FILE_, HEADER, DIRECT };
 
 struct request {
     struct payload payload;
@@ -71,17 +71,20 @@ static int send_request(struct session *s, const struct request *r)
     return pixi_uplink_request(&s->client, &m, timeout_ms + s->settings.timeouts.connect_ms, on_answer, NULL);
 }
 
-static int read_options(const struct app *app, struct request *r, int argc, char **argv, int *index)
+static int read_options(struct app *app, struct request *r, int argc, char **argv, int *index)
 {
     const struct cli_command *command = cli_command_of("request");
     const char *value, *file = NULL;
     int option, rc = 0;
 
+    app->may_use_daemon = true;
     while ((option = cli_next(command, argc, argv, index, &value)) >= 0 && rc == 0) {
         if (option == TIMEOUT)
             rc = read_seconds("--timeout", value, &r->timeout_ms) ? 0 : PIXI_EXIT_USAGE;
         else if (option == FILE_)
             file = value;
+        else if (option == DIRECT)
+            app->may_use_daemon = false;
         else if (option == HEADER)
             rc = payload_add_header(&r->payload, value);
     }

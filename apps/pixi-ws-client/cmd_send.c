@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { RETAIN, EXPIRY, HEADER, FILE_, TIMEOUT };
+enum { RETAIN, EXPIRY, HEADER, FILE_, TIMEOUT, DIRECT };
 
 struct send {
     struct publisher publisher;
@@ -30,6 +30,10 @@ static void print_stored(struct publisher *p, const struct pixi_rpc_params *posi
     pixi_json_text(&w, send_of(p)->message.topic);
     if (position->position.offset)
         pixi_rpc_put_position(&w, position->position);
+    if (position->seen & PIXI_RPC_HAS_ID) {
+        pixi_json_name(&w, "queued"); /* by the daemon */
+        pixi_json_number(&w, position->id);
+    }
     pixi_json_close_object(&w);
     progress_hide();
     printf("%.*s\n", (int)b.len, (const char *)b.bytes);
@@ -86,6 +90,7 @@ static int take_option(struct send *s, int option, const char *value)
         return read_count("--expiry", value, &s->message.expiry_s) ? 0 : PIXI_EXIT_USAGE;
     case HEADER: return payload_add_header(&s->payload, value);
     case FILE_: s->file = value; return 0;
+    case DIRECT: s->publisher.session.app->may_use_daemon = false; return 0;
     default: return read_seconds("--timeout", value, &s->publisher.timeout_ms) ? 0 : PIXI_EXIT_USAGE;
     }
 }
@@ -142,8 +147,10 @@ int cmd_send(struct app *app, int argc, char **argv)
 {
     struct send s = {
         .publisher = {.session.app = app, .on_room = on_room, .on_done = on_done, .on_failed = on_failed}};
-    int exit_code = read_options(&s, argc, argv);
+    int exit_code;
 
+    app->may_use_daemon = true;
+    exit_code = read_options(&s, argc, argv);
     if (app->is_json)
         s.publisher.on_stored = print_stored;
     if (!exit_code)

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { SETTINGS, URL, DIALECT, MQTT_VERSION, QOS, CLIENT_ID, JSON, VERSION };
+enum { SETTINGS, URL, DIALECT, MQTT_VERSION, QOS, CLIENT_ID, JSON, VERBOSE, VERSION };
 
 static const struct cli_option own_options[] = {
     {"settings", 's', "FILE", "settings; else config/websocket_settings.json, here or below /", NULL},
@@ -17,6 +17,7 @@ static const struct cli_option own_options[] = {
     {"qos", 0, "N", "of MQTT: 0, 1 or 2", NULL},
     {"client-id", 0, "ID", "of MQTT: whose session it is", NULL},
     {"json", 'j', NULL, "machine-readable output, failures too", NULL},
+    {"verbose", 'v', NULL, "say which way is taken: by the daemon, or directly", NULL},
     {"version", 'V', NULL, "print the version", NULL},
     {0},
 };
@@ -27,6 +28,7 @@ static const struct cli_option send_options[] = {
     {"header", 'H', "NAME=VALUE", "may be given several times", NULL},
     {"file", 'f', "FILE", "the payload is the file's bytes", NULL},
     {"timeout", 't', "SECONDS", "give up when it is not stored by then", NULL},
+    {"direct", 0, NULL, "to the server itself, though a daemon runs here", NULL},
     {0},
 };
 
@@ -34,6 +36,7 @@ static const struct cli_option request_options[] = {
     {"timeout", 't', "SECONDS", "how long the responder has", NULL},
     {"file", 'f', "FILE", "the payload is the file's bytes", NULL},
     {"header", 'H', "NAME=VALUE", "may be given several times", NULL},
+    {"direct", 0, NULL, "to the server itself, though a daemon runs here", NULL},
     {0},
 };
 
@@ -44,6 +47,7 @@ static const struct cli_option listen_options[] = {
     {"retry", 0, NULL, "keep trying when the first connection fails", NULL},
     {"batch-ms", 0, "MS", "messages come together, at most so often", NULL},
     {"latest", 0, NULL, "then of several to a topic only the newest", NULL},
+    {"direct", 0, NULL, "to the server itself, though a daemon runs here", NULL},
     {0},
 };
 
@@ -77,6 +81,20 @@ static const struct cli_option verify_options[] = {
     {0},
 };
 
+static const struct cli_option daemon_options[] = {
+    {"socket", 0, "PATH", "where programs find it, instead of the settings' daemon.socket", NULL},
+    {"outbox", 0, "DIR", "where messages wait, instead of the settings' outbox.path", NULL},
+    {"log", 0, "LEVEL", "how much to say: error, warning, info or debug", "error warning info debug"},
+    {0},
+};
+
+static const struct cli_option status_options[] = {
+    {"socket", 0, "PATH", "the daemon's, instead of the settings' daemon.socket", NULL},
+    {"watch", 'w', NULL, "again every second, until interrupted", NULL},
+    {"rejected", 0, NULL, "the messages that the server refused for good", NULL},
+    {0},
+};
+
 static const struct cli_option config_options[] = {
     {"url", 0, "URL", "init: the server's URL", NULL},
     {"key-file", 0, "FILE", "init: the file with the API key, as seen from DIR (api_key)", NULL},
@@ -95,7 +113,8 @@ static const struct cli_command commands[] = {
      NULL, cmd_verify},
     {"send", "TOPIC [PAYLOAD|-]", "publish a message, and end when it is stored", send_options,
      "The payload is the argument's bytes, the file's, or with - one message a line of\n"
-     "standard input. A message is stored once, even when the connection is cut.\n\n"
+     "standard input. A message is stored once, even when the connection is cut. Where this\n"
+     "machine's daemon runs, it gets the message, and the command ends when it has it on disk.\n\n"
      "  pixi-ws-client send event/tram/7 '{\"x\": 12, \"y\": 40}'\n"
      "  sensors | pixi-ws-client send event/sensors -\n"
      "  pixi-ws-client send --retain scene/objects/tram-7 --file tram.json\n",
@@ -129,6 +148,19 @@ static const struct cli_command commands[] = {
      "  pixi-ws-client connect --protocol pixi.v1\n"
      "  echo hello | pixi-ws-client connect --no-key ws://127.0.0.1:9001/\n",
      NULL, cmd_connect},
+    {"daemon", "", "hold one link for all programs of this machine", daemon_options,
+     "Programs talk to it over a Unix socket, JSON-RPC a line each; what it has taken reaches the\n"
+     "server exactly once, through crashes and days without a network. It prints\n"
+     "`listening on PATH` when it is ready. SIGTERM sends what waits, for daemon.drain_ms at most,\n"
+     "and ends with 0. SIGHUP reads the settings again.\n\n"
+     "  pixi-ws-client daemon\n"
+     "  echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"status\"}' | socat - UNIX:/run/pixi-ws/pixi.sock\n",
+     NULL, cmd_daemon},
+    {"status", "", "how the daemon is: link, outbox, last error and its fix", status_options,
+     "Exit code 0 when the link is open, 5 when it is not, or when no daemon is there.\n\n"
+     "  pixi-ws-client status\n"
+     "  pixi-ws-client --json status | jq .outbox.messages\n",
+     NULL, cmd_status},
     {"config", "check|show|init [DIR]", "check, show or write the settings", config_options,
      "  check  says ok, or a line for each mistake: where, what it is, what is right\n"
      "  show   every member, its value and where it came from; keys are masked\n"
@@ -228,6 +260,7 @@ static int read_options(struct app *app, int argc, char **argv, int *at)
         case QOS: add_override(app, "mqtt.qos", value, "--qos"); break;
         case CLIENT_ID: add_override(app, "client_id", value, "--client-id"); break;
         case JSON: app->is_json = true; break;
+        case VERBOSE: app->is_verbose = true; break;
         case VERSION: printf("%s %s\n", cli_program.self.name, PIXI_VERSION); return -1;
         case CLI_HELP: return -1;
         default: return PIXI_EXIT_USAGE;

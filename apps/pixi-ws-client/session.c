@@ -1,4 +1,5 @@
 #include "pixi-ws-client/cmd.h"
+#include "pixi-ws-client/local.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -77,7 +78,7 @@ void print_failure(const struct app *app, const struct pixi_failure *f)
         fprintf(stderr, "  see: %s explain %s\n", cli_program.self.name, page);
 }
 
-int load_settings(struct app *app, struct pixi_settings *s)
+int load_settings_with(struct app *app, struct pixi_settings *s, const struct settings_flag *flags)
 {
     struct pixi_buf mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX);
     int rc;
@@ -89,6 +90,9 @@ int load_settings(struct app *app, struct pixi_settings *s)
     for (size_t i = 0; i < app->override_count; i++)
         pixi_settings_override(s, app->overrides[i].member, app->overrides[i].value, app->overrides[i].flag,
                                &mistakes);
+    for (; flags->member; flags++)
+        if (flags->value)
+            pixi_settings_override(s, flags->member, flags->value, flags->flag, &mistakes);
     rc = pixi_settings_load(s, app->settings_path, &mistakes);
     if (mistakes.len)
         tell_mistakes(app, pixi_buf_cur(&mistakes));
@@ -97,6 +101,13 @@ int load_settings(struct app *app, struct pixi_settings *s)
              pixi_err_text(rc));
     pixi_buf_clear(&mistakes);
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? PIXI_EXIT_SETTINGS : PIXI_EXIT_INTERNAL;
+}
+
+int load_settings(struct app *app, struct pixi_settings *s)
+{
+    static const struct settings_flag none = {NULL, NULL, NULL};
+
+    return load_settings_with(app, s, &none);
 }
 
 void note_lost(const struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
@@ -149,6 +160,29 @@ static const char *answer_awaited(struct progress *p, uint64_t *total_ms)
     return s->answer_ms && s->client.call_count ? "waiting for the answer" : NULL;
 }
 
+/* By this machine's daemon, where one runs and nothing names another server: it has a connection already, and keeps what
+ * it was given. */
+static void consider_daemon(struct app *app, struct pixi_settings *s)
+{
+    char url[PIXI_URL_UNIX_MAX + 8];
+    struct pixi_url daemon;
+    int fd;
+
+    snprintf(url, sizeof url, "unix:%s", s->daemon.socket);
+    if (app->may_use_daemon && !app->url && s->dialect == PIXI_SETTINGS_PIXI_V1 &&
+        (fd = local_open(s->daemon.socket)) >= 0) {
+        close(fd);
+        if (pixi_url_parse(pixi_cur_str(url), &daemon, NULL) == PIXI_OK) {
+            s->endpoints[0] = daemon;
+            s->endpoint_count = 1;
+            s->proxies[0] = NULL;
+        }
+    }
+    if (app->is_verbose)
+        note("%s %s", s->endpoints[0].is_unix ? "by the daemon at" : "directly to",
+             s->endpoints[0].is_unix ? s->endpoints[0].target : s->endpoints[0].authority);
+}
+
 int session_open(struct session *s, struct app *app, const struct pixi_uplink_handlers *h, unsigned flags)
 {
     static const int ends[] = {SIGINT, SIGTERM, SIGHUP, 0};
@@ -161,6 +195,7 @@ int session_open(struct session *s, struct app *app, const struct pixi_uplink_ha
         pixi_settings_clear(&s->settings);
         return exit_code;
     }
+    consider_daemon(app, &s->settings);
     if (pixi_loop_init(&s->loop) != PIXI_OK) {
         exit_code = tell_no_loop(app);
         pixi_settings_clear(&s->settings);

@@ -131,7 +131,12 @@
     X(MQTT_RECEIVE_MAX, -180, "more unacknowledged messages than agreed", "MQTT 5 §4.9")                     \
     X(MQTT_IN_DOUBT, -181, "the server has forgotten the session: perhaps it has the message, perhaps not",  \
       "MQTT 5 §4.1")                                                                                         \
-    X(MQTT_RETAIN, -182, "the server keeps no retained messages", "MQTT 5 §3.2.2.3.5")
+    X(MQTT_RETAIN, -182, "the server keeps no retained messages", "MQTT 5 §3.2.2.3.5")                       \
+    /* outbox */                                                                                             \
+    X(OUTBOX, -190, "the outbox is full", "")                                                                \
+    X(EXPIRED, -191, "expired before it could be sent", "")                                                  \
+    X(DROPPED, -192, "dropped to make room in the outbox", "")                                               \
+    X(IN_DOUBT, -193, "in doubt: the server that it was sent to has lost its log", "")
 
 enum {
     PIXI_OK = 0,   /* done; outputs are set */

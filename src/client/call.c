@@ -131,7 +131,8 @@ void pixi_uplink_unsend_calls(struct pixi_uplink *c, const struct pixi_failure *
         next = call->next;
         if (call->is_over)
             continue;
-        if (call->is_sent && (call->resend == PIXI_UPLINK_ONCE || !pixi_retry_resends(f)))
+        if (call->is_bound ||
+            (call->is_sent && (call->resend != PIXI_UPLINK_RESEND || !pixi_retry_resends(f))))
             pixi_uplink_fail_call(call, f);
         else
             call->is_sent = false;
@@ -171,6 +172,7 @@ int pixi_uplink_add_call(struct pixi_uplink *c, const char *what, enum pixi_upli
     call->id = c->last_id;
     call->text = pixi_buf_init(c->frame.len);
     call->resend = resend;
+    call->is_bound = resend == PIXI_UPLINK_RAW && c->state == PIXI_UPLINK_OPEN;
     call->on_answer = on_answer;
     call->ctx = ctx;
     call->timer.on_due = on_due;

@@ -7,6 +7,7 @@
 /* How a call is sent. */
 enum pixi_uplink_resend {
     PIXI_UPLINK_ONCE, /* fails when the connection ends before the answer */
+    PIXI_UPLINK_RAW, /* the same, sent or not, if it was made while there was one; its answer is handed on as written */
     PIXI_UPLINK_RESEND, /* sent again after reconnecting: only for what the server does once, however often it hears it */
 };
 
@@ -17,7 +18,8 @@ struct pixi_uplink_call {
     struct pixi_buf text; /* the whole frame's payload */
     enum pixi_uplink_resend resend;
     bool is_sent;
-    bool is_over; /* nothing is waited for: it is told from the loop, as err says */
+    bool is_bound; /* to the connection that there was when it was made */
+    bool is_over;  /* nothing is waited for: it is told from the loop, as err says */
     int err;
     /* mqtt */
     uint16_t packet_id; /* 0: none yet */

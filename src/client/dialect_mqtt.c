@@ -25,15 +25,6 @@ int pixi_mqtt_say(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packet *p)
     return pixi_link_send(&m->client->link, PIXI_WS_BINARY, m->packet.bytes, m->packet.len);
 }
 
-int pixi_mqtt_ping(struct pixi_uplink_mqtt *m)
-{
-    static const struct pixi_mqtt_packet ping = {.type = PIXI_MQTT_PINGREQ};
-    int rc = pixi_mqtt_say(m, &ping);
-
-    m->pings += rc == PIXI_OK;
-    return rc;
-}
-
 /* The end of this connection, for a reason that MQTT gave. */
 static void refuse(struct pixi_uplink_mqtt *m, const struct pixi_failure *f)
 {
@@ -186,8 +177,7 @@ static void take_connack(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_pack
     m->can_number = m->version == PIXI_MQTT_V5 && number(p, PIXI_MQTT_PROP_SUBSCRIPTION_ID_AVAILABLE, 1);
     m->unanswered = 0;
     m->has_session = p->is_session_present;
-    m->pings = m->pongs = m->due_pong = 0;
-    m->is_behind = false;
+    m->is_pinged = m->is_behind = false;
     set_keep_alive(m, number(p, PIXI_MQTT_PROP_SERVER_KEEP_ALIVE, keep_alive_s(m->client->settings)));
     take_id(m, p);
     if (!m->has_session)
@@ -211,8 +201,7 @@ static void take_disconnect(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_p
 static void take_pong(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packet *p)
 {
     (void)p;
-    m->pongs++;
-    pixi_mqtt_take_sync(m);
+    m->is_pinged = false;
 }
 
 /* By type; the reader lets nothing else through. */
@@ -248,6 +237,7 @@ static void message(struct pixi_uplink *c, uint8_t *bytes, size_t len)
 
 static void on_due(struct pixi_timer *t)
 {
+    static const struct pixi_mqtt_packet ping = {.type = PIXI_MQTT_PINGREQ};
     struct pixi_uplink_mqtt *m =
         (struct pixi_uplink_mqtt *)((char *)t - offsetof(struct pixi_uplink_mqtt, timer));
     struct pixi_failure_at where = failure_at(m->client);
@@ -256,12 +246,11 @@ static void on_due(struct pixi_timer *t)
     if (m->client->state == PIXI_UPLINK_OPENING) {
         f = pixi_failure_mqtt_silent(&where, PIXI_E_TIMEOUT);
         refuse(m, &f);
-    } else if (m->pongs < m->due_pong) {
+    } else if (m->is_pinged) {
         f = pixi_failure_mqtt_silent(&where, PIXI_E_MQTT_KEEP_ALIVE);
         refuse(m, &f);
     } else if (m->client->state == PIXI_UPLINK_OPEN) {
-        if (pixi_mqtt_ping(m) == PIXI_OK)
-            m->due_pong = m->pings;
+        m->is_pinged = pixi_mqtt_say(m, &ping) == PIXI_OK;
         pixi_loop_set_timer(m->client->loop, &m->timer, m->keep_alive_ms / PINGS_IN_KEEP_ALIVE);
     }
 }

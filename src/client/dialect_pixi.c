@@ -18,6 +18,11 @@ static int end_call(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rp
     return pixi_uplink_add_call(c, pixi_rpc_method_name(m), resend, timeout_ms, on_answer, ctx);
 }
 
+void pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m)
+{
+    begin_call(c, w, m);
+}
+
 static int send_text(struct pixi_uplink_call *call)
 {
     return pixi_link_send(&call->client->link, PIXI_WS_TEXT, call->text.bytes, call->text.len);
@@ -31,6 +36,14 @@ static int send_notification(struct pixi_uplink *c, struct pixi_json_out *w)
         return c->frame.err;
     return c->state == PIXI_UPLINK_OPEN ? pixi_link_send(&c->link, PIXI_WS_TEXT, c->frame.bytes, c->frame.len)
                                         : PIXI_E_WS_CLOSED;
+}
+
+int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m,
+                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx)
+{
+    if (!on_answer)
+        return send_notification(c, w);
+    return end_call(c, w, m, PIXI_UPLINK_RAW, timeout_ms, on_answer, ctx);
 }
 
 static void put_key(struct pixi_json_out *w, const struct pixi_uplink_out *m)
@@ -170,11 +183,13 @@ static void answer_call(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
         return; /* its time was over before the answer came */
     if (m->kind == PIXI_RPC_ERROR)
         f = pixi_uplink_error(m->value, call->what);
+    else if (call->resend == PIXI_UPLINK_RAW)
+        answer.result = m->value;
     else if (pixi_rpc_result_read(m->value, &p) == PIXI_OK)
         answer.p = &p;
     else
         f = pixi_failure_no_answer(call->what, p.detail);
-    if (!answer.p)
+    if (!answer.p && !answer.result.p)
         answer.failure = &f;
     pixi_uplink_end_call(call, &answer);
 }
@@ -343,6 +358,21 @@ static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
         c->handlers->on_synced(c, s);
 }
 
+/* Of a daemon that holds the subscription: what came in between is lost, and the retained messages come again. */
+static void take_gap(struct pixi_uplink *c, const struct pixi_rpc_params *p)
+{
+    struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p->filter);
+
+    if (!s)
+        return;
+    s->has_gap = true;
+    s->position_count = 0;
+    s->pending = (struct pixi_rpc_position){0};
+    s->is_synced = !s->how.wants_retained;
+    if (c->handlers->on_subscribed)
+        c->handlers->on_subscribed(c, s, true, false);
+}
+
 static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *m)
 {
     struct pixi_rpc_params p;
@@ -353,9 +383,12 @@ static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *
         return;
     if (!(p.seen & PIXI_RPC_HAS_RETAINED))
         p.retained = false;
+    if (c->handlers->on_notification && c->handlers->on_notification(c, method, &p))
+        return;
     switch (method) {
     case PIXI_RPC_MESSAGE: take_message(c, &p); break;
     case PIXI_RPC_SYNCED: take_synced(c, &p); break;
+    case PIXI_RPC_GAP: take_gap(c, &p); break;
     case PIXI_RPC_GOING_AWAY: pixi_retry_going_away(&c->policy, p.reconnect_ms); break;
     case PIXI_RPC_UNSUBSCRIBED: {
         struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p.filter);

@@ -436,6 +436,8 @@ static const struct end_row calls[] = {
     {PIXI_E_MQTT_IN_DOUBT, PIXI_EXIT_CHECK, "connection", true,
      "in doubt: the server has forgotten the session, perhaps it has the message, perhaps not",
      "see whether it arrived; with mqtt.qos 1 it would have been sent again"},
+    {PIXI_E_OUTBOX, PIXI_EXIT_OUTBOX, "outbox", false, "the daemon's outbox is full",
+     "see with `pixi-ws-client status` why it does not empty, or raise outbox.bytes"},
     {0, PIXI_EXIT_CHECK, "request", true, "the server answered with an error",
      "ask whoever runs what answered: the server, or for a request its responder"},
 };
@@ -463,6 +465,18 @@ struct pixi_failure pixi_failure_no_answer(const char *what, const char *detail)
     pixi_failure_say(f.cause, "%s: the server's answer is no answer: %s", what, detail);
     pixi_failure_say(f.fix,
                      "tell the server's maintainer; `pixi-ws-client verify` shows which rules it breaks");
+    return f;
+}
+
+struct pixi_failure pixi_failure_daemon(const char *path, int sys_errno)
+{
+    struct pixi_failure f = {.err = PIXI_E_CONNECT, .exit_code = PIXI_EXIT_CONNECT, .layer = "daemon"};
+
+    pixi_failure_say(f.cause, "no daemon at %s: %s", path, strerror(sys_errno));
+    pixi_failure_say(f.fix, "%s",
+                     sys_errno == EACCES
+                         ? "become a member of the socket's group, then log in again"
+                         : "start it: pixi-ws-client daemon, or systemctl start pixi-ws-client-daemon");
     return f;
 }
 

@@ -42,6 +42,9 @@ void pixi_failure_key_fix(char out[PIXI_FAILURE_TEXT], const struct pixi_failure
 /* pixi_failure_dial -- name, TCP or proxy: text is pixi_dial's. */
 struct pixi_failure pixi_failure_dial(int err, const struct pixi_failure_at *at, const char *text);
 
+/* pixi_failure_daemon -- this machine's daemon does not answer at its socket. */
+struct pixi_failure pixi_failure_daemon(const char *path, int sys_errno);
+
 /* pixi_failure_refused -- the server answered the upgrade with another status than 101. */
 struct pixi_failure pixi_failure_refused(const struct pixi_failure_at *at, const struct pixi_http_head *head,
                                          struct pixi_cur body);

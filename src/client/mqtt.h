@@ -42,11 +42,10 @@ struct pixi_uplink_mqtt {
     struct pixi_buf packet, props, headers; /* while one is made or told */
     struct pixi_timer timer;                /* for CONNACK, then keep alive */
     uint32_t keep_alive_ms;                 /* 0: none */
-    uint64_t pings, pongs;                  /* said and heard on this connection */
-    uint64_t due_pong;                      /* the ping of the last tick */
-    char own_id[PIXI_MQTT_OWN_ID];          /* "": the settings name one */
-    bool was_connected;                     /* before, by this client: its session may still be there */
-    bool has_session;                       /* the server has it */
+    bool is_pinged;
+    char own_id[PIXI_MQTT_OWN_ID]; /* "": the settings name one */
+    bool was_connected;            /* before, by this client: its session may still be there */
+    bool has_session;              /* the server has it */
 
     /* what the server takes, by its CONNACK */
     uint32_t packet_max, receive_max;
@@ -85,8 +84,6 @@ static inline void pixi_mqtt_id_clear(uint8_t *set, uint16_t id)
 
 /* --- dialect_mqtt.c */
 
-/* PINGREQ; m->pings is its number. As pixi_link_send. */
-int pixi_mqtt_ping(struct pixi_uplink_mqtt *m);
 /* As pixi_link_send. */
 int pixi_mqtt_say(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packet *p);
 /* The server broke a rule: it is told, and the connection ends. */
@@ -106,8 +103,6 @@ int pixi_mqtt_send_call(struct pixi_uplink_call *call);
 void pixi_mqtt_take_ack(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packet *p);
 /* A message on the topic for replies. */
 void pixi_mqtt_take_reply(struct pixi_uplink_mqtt *m, const struct pixi_mqtt_packet *p);
-/* The answer to a ping has come: who waited for it has its retained messages. */
-void pixi_mqtt_take_sync(struct pixi_uplink_mqtt *m);
 /* The server has no session of ours: what it had not answered yet begins anew, or is in doubt. */
 void pixi_mqtt_forget_session(struct pixi_uplink_mqtt *m);
 /* Subscribes to the topic for replies, where one is in use. */

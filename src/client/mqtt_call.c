@@ -243,27 +243,8 @@ static void on_subscribed(struct pixi_uplink *c, void *ctx, const struct pixi_up
     is_again = s->was_subscribed;
     s->was_subscribed = true;
     s->has_gap |= is_again;
-    s->is_synced = !s->how.wants_retained || !c->handlers->on_synced || pixi_mqtt_ping(c->mqtt) != PIXI_OK;
-    s->pending.offset = c->mqtt->pings;
     if (c->handlers->on_subscribed)
         c->handlers->on_subscribed(c, s, is_again, false);
-}
-
-/* MQTT has no word for "these were the retained ones". A server sends them when it hears the SUBSCRIBE, and so before the
- * answer to a PINGREQ that was said after that. */
-void pixi_mqtt_take_sync(struct pixi_uplink_mqtt *m)
-{
-    struct pixi_uplink *c = m->client;
-    struct pixi_uplink_sub *s, *next;
-
-    for (s = c->subs; s && c->state == PIXI_UPLINK_OPEN; s = next) {
-        next = s->next;
-        if (!s->was_subscribed || s->is_synced || s->pending.offset > m->pongs)
-            continue;
-        s->is_synced = true;
-        if (c->handlers->on_synced)
-            c->handlers->on_synced(c, s);
-    }
 }
 
 void pixi_mqtt_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
@@ -273,7 +254,6 @@ void pixi_mqtt_subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
     struct pixi_mqtt_packet p = {.type = PIXI_MQTT_SUBSCRIBE};
 
     if (m->has_session && s->was_subscribed) { /* the server goes on with it where it stood */
-        s->pending.offset = 0;
         if (c->handlers->on_subscribed)
             c->handlers->on_subscribed(c, s, true, true);
         return;
@@ -483,6 +463,8 @@ static unsigned outcome(const struct pixi_mqtt_packet *p)
 {
     bool has_list = p->type == PIXI_MQTT_SUBACK || p->type == PIXI_MQTT_UNSUBACK;
 
+    if (p->type == PIXI_MQTT_PUBCOMP)
+        return PIXI_MQTT_R_SUCCESS; /* it has the message since its PUBREC; 0x92 is no error after a cut (§3.7.2.1) */
     return !has_list ? p->reason : p->list.p != p->list.end ? *p->list.p : PIXI_MQTT_R_SUCCESS;
 }
 

@@ -2,6 +2,7 @@
 #include "client/settings_proxy.h"
 
 #include <stdio.h>
+#include <sys/un.h>
 
 enum { HEAD_MAX = 16384 }; /* bytes of the answer to the handshake */
 
@@ -18,6 +19,11 @@ int pixi_reach_check(const struct pixi_settings *s, struct pixi_failure *f)
             snprintf(
                 f->fix, sizeof f->fix,
                 "use wss://, or accept that the key can be read on the way with \"allow_plaintext\": true");
+            return PIXI_E_SETTINGS;
+        }
+        if (u->is_unix && s->dialect != PIXI_SETTINGS_PIXI_V1) {
+            snprintf(f->cause, sizeof f->cause, "%s speaks pixi.v1 alone", u->authority);
+            snprintf(f->fix, sizeof f->fix, "leave out \"dialect\"");
             return PIXI_E_SETTINGS;
         }
     }
@@ -89,6 +95,18 @@ void pixi_reach_authorize(const struct pixi_settings *s, struct pixi_buf *out)
         pixi_buf_putf(out, "Bearer %s", s->key); /* a NUL follows: putf writes one */
 }
 
+static void dial_unix(struct pixi_dial *d, struct pixi_loop *l, struct pixi_link *k, const char *path,
+                      uint64_t timeout_ms)
+{
+    struct pixi_addrs addrs = {.count = 1, .at[0].len = sizeof(struct sockaddr_un)};
+    struct sockaddr_un *un = (struct sockaddr_un *)&addrs.at[0].sa;
+    struct pixi_dial_to to = {.host = "localhost", .addrs = &addrs, .timeout_ms = (uint32_t)timeout_ms};
+
+    un->sun_family = AF_UNIX;
+    snprintf(un->sun_path, sizeof un->sun_path, "%s", path);
+    pixi_dial_start(d, l, &k->tcp, &pixi_link_tcp, &to);
+}
+
 void pixi_reach_dial(struct pixi_dial *d, struct pixi_loop *l, struct pixi_link *k,
                      const struct pixi_settings *s, size_t endpoint)
 {
@@ -97,7 +115,10 @@ void pixi_reach_dial(struct pixi_dial *d, struct pixi_loop *l, struct pixi_link 
                               .proxy = s->proxies[endpoint],
                               .timeout_ms = (uint32_t)s->timeouts.connect_ms};
 
-    pixi_dial_start(d, l, &k->tcp, &pixi_link_tcp, &to);
+    if (s->endpoints[endpoint].is_unix)
+        dial_unix(d, l, k, s->endpoints[endpoint].target, s->timeouts.connect_ms);
+    else
+        pixi_dial_start(d, l, &k->tcp, &pixi_link_tcp, &to);
 }
 
 int pixi_reach_secure(struct pixi_link *k, const struct pixi_settings *s, size_t endpoint,

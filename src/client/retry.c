@@ -18,6 +18,13 @@ void pixi_retry_opened(struct pixi_retry *r, uint64_t now_ms)
     memset(r->not_before_ms, 0, sizeof r->not_before_ms);
 }
 
+void pixi_retry_moved(struct pixi_retry *r, size_t server)
+{
+    assert(server < r->server_count);
+    r->is_open = false;
+    r->server = server;
+}
+
 void pixi_retry_going_away(struct pixi_retry *r, uint64_t in_ms)
 {
     r->is_going_away = true;

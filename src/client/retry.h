@@ -37,6 +37,9 @@ void pixi_retry_init(struct pixi_retry *r, uint64_t initial_ms, uint64_t max_ms,
 /* pixi_retry_opened -- the connection to r->server is open. */
 void pixi_retry_opened(struct pixi_retry *r, uint64_t now_ms);
 
+/* pixi_retry_moved -- the connection was given up for one to this server, which is made next. */
+void pixi_retry_moved(struct pixi_retry *r, size_t server);
+
 /* pixi_retry_going_away -- it has said to come back after so long: how long the next wait is, max_ms at most. */
 void pixi_retry_going_away(struct pixi_retry *r, uint64_t in_ms);
 

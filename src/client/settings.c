@@ -1,4 +1,5 @@
 #include "client/settings.h"
+#include "client/settings_allow.h"
 #include "client/settings_proxy.h"
 
 #include "base/base64.h"
@@ -16,8 +17,10 @@ enum {
     TEN_MINUTES_MS = 600000,
     SUBSCRIPTIONS_MAX = 64,
     NO_PROXY_MAX = 64,
-    CLIENT_ID_MAX = 128
+    CLIENT_ID_MAX = 128,
+    ALLOW_MAX = 64
 };
+#define TEN_YEARS_S 315360000
 
 static bool check_url(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
@@ -123,9 +126,18 @@ static bool check_rule(struct pixi_cur value, struct pixi_conf_fault *fault)
     return pixi_proxy_rule_is_valid(value);
 }
 
+static bool check_socket(struct pixi_cur value, struct pixi_conf_fault *fault)
+{
+    (void)fault;
+    return *value.p == '/';
+}
+
 static const char url_expected[] = "ws://HOST[:PORT][/PATH] or wss://...";
 static const char key_expected[] = "an API key: 16 .. 512 visible ASCII characters, no spaces";
 static const char *const dialects[] = {"pixi.v1", "mqtt", NULL}; /* enum pixi_settings_dialect */
+static const char *const when_full[] = {"refuse", "drop_oldest", "drop_lowest_priority", NULL};
+static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL}; /* enum pixi_log_level */
+static const char *const log_formats[] = {"text", "json", NULL}; /* enum pixi_log_format */
 static const char *const tls_versions[] = {"1.2", "1.3", NULL};  /* enum pixi_tls_version */
 
 #define AT(member) offsetof(struct pixi_settings, member)
@@ -224,6 +236,44 @@ static const struct pixi_conf_row rows[] = {
     COUNT(reconnect.max_ms, 1, HOUR_MS, "30000", "milliseconds"),
     COUNT(limits.message_bytes, 1024, 1 << 30, "1048576", "bytes"),
     COUNT(limits.queue_bytes, 1024, 1ull << 32, "16777216", "bytes"),
+    {TEXT(outbox.path, 1, 4095), .flags = PIXI_CONF_AT_START, .initial = "\"/var/lib/pixi-ws-client/outbox\"",
+     .expected = "the path of a folder"},
+    COUNT(outbox.bytes, 65536, 1ull << 40, "268435456", "bytes"),
+    COUNT(outbox.age_s, 0, TEN_YEARS_S, "604800", "seconds"),
+    COUNT(outbox.late_s, 1, TEN_YEARS_S, "60", "seconds"),
+    {.path = "outbox.when_full",
+     .kind = PIXI_CONF_ENUM,
+     .flags = PIXI_CONF_AT_START,
+     .offset = AT(outbox.when_full),
+     .initial = "\"refuse\"",
+     .choices = when_full},
+    {TEXT(daemon.socket, 2, 107), .flags = PIXI_CONF_AT_START, .initial = "\"/run/pixi-ws/pixi.sock\"",
+     .expected = "the path of a socket, from / on, at most 107 bytes", .check = check_socket},
+    {TEXT(daemon.group, 1, 255), .flags = PIXI_CONF_AT_START, .initial = "\"pixi\"",
+     .expected = "the name of a group of users"},
+    {.path = "daemon.allow",
+     .kind = PIXI_CONF_OBJECTS,
+     .offset = AT(daemon.allow),
+     .max = ALLOW_MAX,
+     .initial = "[]",
+     .items = &pixi_settings_allow_table},
+    COUNT(daemon.connections, 1, 100000, "2000", "connections"),
+    COUNT(daemon.calls, 1, 10000, "256", "calls"),
+    COUNT(daemon.queue_bytes, 65536, 1ull << 32, "4194304", "bytes"),
+    COUNT(daemon.drain_ms, 0, TEN_MINUTES_MS, "5000", "milliseconds"),
+    {.path = "daemon.improve", .kind = PIXI_CONF_BOOL, .offset = AT(daemon.improve), .initial = "true"},
+    COUNT(daemon.probe_s, 1, 86400, "60", "seconds"),
+    {TEXT(daemon.metrics_file, 1, 4095),
+     .expected = "the path of a file for Prometheus, such as pixi_ws.prom"},
+    {.path = "daemon.log_level",
+     .kind = PIXI_CONF_ENUM,
+     .offset = AT(daemon.log_level),
+     .initial = "\"info\"",
+     .choices = log_levels},
+    {.path = "daemon.log_format",
+     .kind = PIXI_CONF_ENUM,
+     .offset = AT(daemon.log_format),
+     .choices = log_formats},
 };
 
 const struct pixi_conf_table pixi_settings_table = {.rows = rows,
@@ -503,6 +553,8 @@ static void take_tls(struct pixi_settings *s, struct pixi_buf *mistakes)
     s->tls_files.ca_file = pixi_conf_path(&s->conf, "tls.ca_file", s->tls.ca_file);
     s->tls_files.cert_file = pixi_conf_path(&s->conf, "tls.cert_file", s->tls.cert_file);
     s->tls_files.key_file = pixi_conf_path(&s->conf, "tls.key_file", s->tls.key_file);
+    s->outbox_path = pixi_conf_path(&s->conf, "outbox.path", s->outbox.path);
+    s->metrics_path = pixi_conf_path(&s->conf, "daemon.metrics_file", s->daemon.metrics_file);
     for (size_t i = 0; i < s->tls.pin_sha256.count; i++)
         read_pin(s->tls.pin_sha256.at[i], s->pins[i]);
     if (s->mqtt.will_payload && !s->mqtt.will_topic)

@@ -26,6 +26,21 @@ enum {
 
 enum pixi_settings_dialect { PIXI_SETTINGS_PIXI_V1, PIXI_SETTINGS_MQTT };
 
+/* What of the daemon's callers may do what. */
+struct pixi_settings_allow {
+    uint64_t uid, gid;                           /* PIXI_SETTINGS_ANYBODY: not by this */
+    struct pixi_conf_strings publish, subscribe; /* checked filters */
+    uint64_t outbox_bytes;                       /* 0: no ceiling of his own */
+};
+
+#define PIXI_SETTINGS_ANYBODY UINT32_MAX
+
+enum pixi_settings_when_full {
+    PIXI_SETTINGS_REFUSE,
+    PIXI_SETTINGS_DROP_OLDEST,
+    PIXI_SETTINGS_DROP_LOWEST,
+};
+
 /* Every pointer is borrowed from conf and valid until pixi_settings_clear. */
 struct pixi_settings {
     /* the members as they were given; url, urls and the key members are worked out below */
@@ -68,8 +83,23 @@ struct pixi_settings {
     struct {
         uint64_t message_bytes, queue_bytes;
     } limits;
+    struct {
+        const char *path; /* as given; outbox_path is what to open */
+        uint64_t bytes, age_s, late_s;
+        unsigned when_full; /* enum pixi_settings_when_full */
+    } outbox;
+    struct {
+        const char *socket, *group;
+        struct pixi_conf_objects allow; /* struct pixi_settings_allow */
+        uint64_t connections, calls, queue_bytes, drain_ms;
+        bool improve;
+        uint64_t probe_s;
+        const char *metrics_file; /* as given; metrics_path is what to write */
+        unsigned log_level, log_format;
+    } daemon;
 
     /* worked out by load */
+    const char *outbox_path, *metrics_path;            /* NULL: none */
     struct pixi_url endpoints[PIXI_SETTINGS_URLS_MAX]; /* of url or urls, in order */
     size_t endpoint_count;                             /* 1 at least after PIXI_OK */
     /* of each endpoint; NULL: none. Holds the password: pixi_proxy_text is what may be printed */

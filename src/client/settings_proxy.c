@@ -155,7 +155,7 @@ void pixi_settings_choose_proxies(struct pixi_settings *s, struct pixi_buf *mist
     const struct pixi_proxy *own = read_own(s, mistakes);
 
     for (size_t i = 0; i < s->endpoint_count; i++)
-        if (!is_exempt(s, &s->endpoints[i]))
+        if (!s->endpoints[i].is_unix && !is_exempt(s, &s->endpoints[i]))
             s->proxies[i] = own ? own : read_env(s, &s->endpoints[i], mistakes);
 }
 

@@ -137,6 +137,18 @@ static void end(struct pixi_uplink *c, const struct pixi_failure *f)
         c->handlers->on_end(c, f);
 }
 
+static void go_again(struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)
+{
+    c->is_moving = false;
+    c->state = PIXI_UPLINK_WAITING;
+    pixi_uplink_unsend_calls(c, f);
+    if (c->state != PIXI_UPLINK_WAITING)
+        return; /* a call's answer closed the client */
+    if (c->handlers->on_lost)
+        c->handlers->on_lost(c, f, in_ms);
+    pixi_loop_set_timer(c->loop, &c->retry, in_ms);
+}
+
 /* The connection, or the attempt at one, has ended as c->failure says. */
 static void lost(struct pixi_uplink *c)
 {
@@ -144,19 +156,20 @@ static void lost(struct pixi_uplink *c)
     uint64_t in_ms;
 
     c->dialect->lost(c);
+    if (c->is_moving && c->state != PIXI_UPLINK_CLOSING) {
+        f = (struct pixi_failure){.err = PIXI_OK, .layer = "close", .fix = ""};
+        pixi_retry_moved(&c->policy, c->move_to);
+        in_ms = 0;
+        go_again(c, &f, in_ms);
+        return;
+    }
     c->has_failure = true;
     if (c->state == PIXI_UPLINK_CLOSING ||
         !pixi_retry_lost(&c->policy, &f, c->loop->now_ms, chance(c), &in_ms)) {
         end(c, &f);
         return;
     }
-    c->state = PIXI_UPLINK_WAITING;
-    pixi_uplink_unsend_calls(c, &f);
-    if (c->state != PIXI_UPLINK_WAITING)
-        return; /* a call's answer closed the client */
-    if (c->handlers->on_lost)
-        c->handlers->on_lost(c, &f, in_ms);
-    pixi_loop_set_timer(c->loop, &c->retry, in_ms);
+    go_again(c, &f, in_ms);
 }
 
 static void on_retry(struct pixi_timer *t)
@@ -269,11 +282,16 @@ static void on_dialled(struct pixi_dial *d, int err)
     struct pixi_failure_at at = failure_at(c);
 
     if (err != PIXI_OK) {
-        c->failure = pixi_failure_dial(err, &at, d->text);
+        c->failure = endpoint(c)->is_unix ? pixi_failure_daemon(endpoint(c)->target, d->sys_errno)
+                                          : pixi_failure_dial(err, &at, d->text);
         lost(c);
         return;
     }
     c->state = PIXI_UPLINK_OPENING;
+    if (endpoint(c)->is_unix) {
+        pixi_link_lines(&c->link, c->dialect->protocol);
+        return;
+    }
     if (!endpoint(c)->is_tls) {
         say_hello(c);
         return;
@@ -360,6 +378,16 @@ int pixi_uplink_start(struct pixi_uplink *c, struct pixi_failure *f)
     pixi_loop_set_timer(c->loop, &c->retry, 0); /* so that no callback comes from inside this call */
     c->state = PIXI_UPLINK_WAITING;
     return PIXI_OK;
+}
+
+void pixi_uplink_move(struct pixi_uplink *c, size_t server)
+{
+    if (c->state != PIXI_UPLINK_OPEN || c->is_moving)
+        return;
+    c->is_moving = true;
+    c->move_to = server;
+    c->dialect->goodbye(c);
+    pixi_link_close(&c->link, PIXI_WS_CLOSE_DONE, NULL);
 }
 
 void pixi_uplink_close(struct pixi_uplink *c)

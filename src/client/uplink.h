@@ -25,6 +25,8 @@ struct pixi_uplink_answer {
     const struct pixi_failure *failure; /* NULL: it went well */
     const struct pixi_rpc_params
         *p; /* then: the position of a publish, if it has one; payload and headers of a reply */
+    struct pixi_cur
+        result; /* of a call by pixi_uplink_end, instead of p: JSON as written, may be changed in place */
 };
 
 typedef void pixi_uplink_on_answer(struct pixi_uplink *, void *ctx, const struct pixi_uplink_answer *);
@@ -33,11 +35,14 @@ struct pixi_uplink_handlers {
     /* Connected, the first time or again; calls and subscriptions are under way. May be NULL, as all of these. */
     void (*on_connect)(struct pixi_uplink *);
     void (*on_message)(struct pixi_uplink *, const struct pixi_uplink_message *);
+    /* Before anything else is done with a notification of the server: true when it is taken, and is not to be looked at
+     * any further. For who holds subscriptions of his own, made by calls. */
+    bool (*on_notification)(struct pixi_uplink *, enum pixi_rpc_method, struct pixi_rpc_params *);
     /* A subscription stands. is_recovered: nothing was missed since the last connection; else what came between may be
      * lost (is_again), and the retained messages follow. */
     void (*on_subscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *, bool is_again,
                           bool is_recovered);
-    /* The retained messages have all come, or what was missed; what follows is live. */
+    /* The retained messages have all come, or what was missed; what follows is live. Not with mqtt, which does not say. */
     void (*on_synced)(struct pixi_uplink *, const struct pixi_uplink_sub *);
     /* The server ended or refused a subscription. */
     void (*on_unsubscribed)(struct pixi_uplink *, const struct pixi_uplink_sub *,
@@ -51,8 +56,7 @@ struct pixi_uplink_handlers {
 /* How to subscribe. */
 struct pixi_uplink_how {
     bool wants_retained;
-    bool
-        is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms. Neither with mqtt */
+    bool is_latest; /* of several to a topic in one batch only the newest; goes with batch_ms. Not in mqtt */
     uint32_t
         batch_ms; /* messages come together, at most so often; at most PIXI_RPC_BATCH_MS_MAX, 0: each at once */
 };
@@ -66,8 +70,7 @@ struct pixi_uplink_sub {
     struct pixi_rpc_position
         positions[PIXI_UPLINK_POSITIONS]; /* the highest offset of each epoch, newest first */
     size_t position_count;
-    struct pixi_rpc_position
-        pending; /* counts once the snapshot is complete; mqtt: the ping that it is known by */
+    struct pixi_rpc_position pending; /* counts once the snapshot is complete */
     struct pixi_uplink_how how;
     bool is_synced, was_subscribed;
     bool is_behind; /* messages were passed over, as there was no room: it subscribes again where it stood */
@@ -106,6 +109,8 @@ struct pixi_uplink {
     uint64_t last_id;
     uint32_t last_sub;
     struct pixi_uplink_mqtt *mqtt; /* owned; NULL: another dialect */
+    bool is_moving;                /* the connection is being closed for another, to move_to */
+    size_t move_to;
     bool has_failure;
     bool is_refused;  /* failure says already why this connection ends */
     bool has_no_room; /* set by the owner: hand on no messages until pixi_uplink_catch_up */
@@ -168,6 +173,17 @@ int pixi_uplink_request(struct pixi_uplink *c, const struct pixi_uplink_out *m, 
 /* pixi_uplink_reply -- answer a message that has PIXI_RPC_HAS_REQUEST; with error (NULL: none) in place of payload.
  *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_LIMIT | PIXI_E_QUEUE | PIXI_E_WS_CLOSED (there is no connection) */
 int pixi_uplink_reply(struct pixi_uplink *c, uint64_t request, struct pixi_cur payload, const char *error);
+
+/* pixi_uplink_begin, _end -- any call, in pixi.v1 alone: begin, write parameters with w (base/json.h), end. It fails when the
+ * connection ends before the answer, whether it was sent or had to wait for room; made while there is none, it waits for
+ * one. Else as pixi_uplink_publish. */
+void pixi_uplink_begin(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m);
+int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rpc_method m,
+                    uint64_t timeout_ms, pixi_uplink_on_answer *on_answer, void *ctx);
+
+/* pixi_uplink_move -- while it is open: the connection is closed, and made at once to the server of this index. on_lost comes
+ * with f->err PIXI_OK; calls by pixi_uplink_end and requests that were not answered fail. */
+void pixi_uplink_move(struct pixi_uplink *c, size_t server);
 
 /* pixi_uplink_close -- closing handshake with 1000; on_end follows.
  * pixi_uplink_close_with -- with another code, and a reason (NULL: none). */

@@ -237,10 +237,29 @@ static void write_parts(const struct parts *parts, struct pixi_url *u)
              path ? (const char *)parts->path.p : "/", query, query ? (const char *)parts->query.p : "");
 }
 
+/* The path behind unix: */
+static int parse_unix(struct pixi_cur path, struct pixi_url *out, struct pixi_conf_fault *fault)
+{
+    int len = (int)pixi_cur_left(&path);
+
+    if (len < 2 || len > PIXI_URL_UNIX_MAX || *path.p != '/')
+        return refuse(fault, "unix: without the path of a socket",
+                      "unix:/run/pixi-ws/pixi.sock or the like, at most 107 bytes");
+    if (!out)
+        return PIXI_OK;
+    *out = (struct pixi_url){.is_unix = true, .host = "localhost"};
+    snprintf(out->authority, sizeof out->authority, "unix:%.*s", len, (const char *)path.p);
+    snprintf(out->target, sizeof out->target, "%.*s", len, (const char *)path.p);
+    return PIXI_OK;
+}
+
 int pixi_url_parse(struct pixi_cur text, struct pixi_url *out, struct pixi_conf_fault *fault)
 {
     struct pixi_url u = {0};
     struct parts parts = {0};
+
+    if (check_bytes(text, fault) == PIXI_OK && cut_prefix(&text, "unix:"))
+        return parse_unix(text, out, fault);
 
     if (check_bytes(text, fault) != PIXI_OK || cut_parts(text, &parts, fault) != PIXI_OK ||
         read_host(&parts, u.host, fault) != PIXI_OK || read_port(&parts, &u.port, fault) != PIXI_OK ||

@@ -1,4 +1,4 @@
-/* url.h -- a WebSocket URL, taken apart. RFC 6455 §3, RFC 3986. */
+/* url.h -- a WebSocket URL, taken apart. RFC 6455 §3, RFC 3986. Or unix:PATH, the socket of this machine's daemon. */
 #ifndef PIXI_CLIENT_URL_H
 #define PIXI_CLIENT_URL_H
 
@@ -7,11 +7,13 @@
 enum {
     PIXI_URL_MAX = 2048,     /* bytes of a URL */
     PIXI_URL_HOST_MAX = 253, /* bytes of a host name */
+    PIXI_URL_UNIX_MAX = 107, /* bytes of a socket's path: sockaddr_un */
 };
 
 /* Holds no pointers. */
 struct pixi_url {
     bool is_tls;                      /* wss:// */
+    bool is_unix;                     /* unix:PATH: target is the path, host "localhost", port 0 */
     bool is_ipv6;                     /* host is an IPv6 address */
     uint16_t port;                    /* 80 or 443 when the URL names none */
     char host[PIXI_URL_HOST_MAX + 1]; /* a name or an address, lower case, without brackets */
@@ -20,7 +22,7 @@ struct pixi_url {
     char target[PIXI_URL_MAX + 2]; /* path and query; "/" when the URL has no path */
 };
 
-/* pixi_url_parse -- ws:// or wss://, a host, and no secret.           RFC 6455 §3
+/* pixi_url_parse -- ws:// or wss://, a host, and no secret; or unix: and a path from / on.           RFC 6455 §3
  *
  *   out     may be NULL; written on PIXI_OK only
  *   fault   may be NULL; what was found and what is expected, without any part that could be a secret

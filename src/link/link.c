@@ -118,7 +118,7 @@ static int put_frame(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint
     uint8_t head[PIXI_WS_HEAD_MAX];
     int rc;
 
-    if (k->is_stream)
+    if (k->form == PIXI_LINK_BYTES)
         return pixi_tcp_send(&k->tcp, bytes, len);
     if (k->role == PIXI_CLIENT && (rc = fresh_mask(k, f.mask)) != PIXI_OK)
         return rc;
@@ -128,6 +128,17 @@ static int put_frame(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint
     rc = k->role == PIXI_CLIENT ? put_masked(k, &f, bytes) : pixi_tcp_send(&k->tcp, bytes, len);
     if (rc != PIXI_OK)
         pixi_link_drop(k, rc); /* its header is queued: half a frame must not be followed by another */
+    return rc;
+}
+
+/* Pings and closes have no line: a stream of this machine needs none. */
+static int put_line(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint8_t *bytes, size_t len)
+{
+    int rc = PIXI_OK;
+
+    if (opcode == PIXI_WS_TEXT && (rc = pixi_tcp_send(&k->tcp, bytes, len)) == PIXI_OK &&
+        (rc = pixi_tcp_send(&k->tcp, (const uint8_t *)"\n", 1)) != PIXI_OK)
+        pixi_link_drop(k, rc); /* half a line must not be followed by another */
     return rc;
 }
 
@@ -145,7 +156,9 @@ int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t 
 {
     int rc = check_room(k, len);
 
-    return rc == PIXI_OK ? put_frame(k, type, bytes, len) : rc;
+    if (rc != PIXI_OK)
+        return rc;
+    return k->form == PIXI_LINK_LINES ? put_line(k, type, bytes, len) : put_frame(k, type, bytes, len);
 }
 
 int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared)
@@ -166,7 +179,7 @@ int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size
     for (size_t i = 0; i < count; i++)
         f.payload_len += pixi_cur_left(&parts[i]);
     rc = check_room(k, (size_t)f.payload_len);
-    if (rc == PIXI_OK && !k->is_stream)
+    if (rc == PIXI_OK && k->form != PIXI_LINK_BYTES)
         rc = pixi_tcp_send(&k->tcp, head, pixi_ws_frame_encode(&f, PIXI_SERVER, head));
     if (rc != PIXI_OK)
         return rc;
@@ -197,9 +210,14 @@ void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason)
         pixi_link_drop(k, PIXI_E_WS_NO_CLOSE);
         return;
     }
-    if (k->is_stream) {
+    if (k->form == PIXI_LINK_BYTES) {
         set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
         linger(k);
+        return;
+    }
+    if (k->form == PIXI_LINK_LINES) {
+        set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
+        finish(k);
         return;
     }
     put_close(k, code, reason ? pixi_cur_str(reason) : pixi_cur_init(NULL, 0));
@@ -213,12 +231,12 @@ void pixi_link_fail(struct pixi_link *k, int err)
 {
     if (k->state == PIXI_LINK_CLOSED || k->state == PIXI_LINK_LINGER)
         return;
-    if (k->state == PIXI_LINK_HANDSHAKE || k->state == PIXI_LINK_SECURING) {
+    if (k->state == PIXI_LINK_HANDSHAKE || k->state == PIXI_LINK_SECURING || k->form == PIXI_LINK_LINES) {
         pixi_link_drop(k, err);
         return;
     }
     set_error(k, err, true);
-    if (k->state == PIXI_LINK_OPEN && !k->is_stream)
+    if (k->state == PIXI_LINK_OPEN && k->form != PIXI_LINK_BYTES)
         put_close(k, pixi_ws_close_for(err), pixi_cur_str(pixi_err_text(err)));
     if (k->state == PIXI_LINK_CLOSED)
         return;
@@ -301,6 +319,49 @@ static void read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
         k->begun_ms = 0;
     else if (!k->begun_ms)
         k->begun_ms = k->loop->now_ms;
+}
+
+/* --- a plain stream ---------------------------------------------------------------------------------------------- */
+
+static void keep_part(struct pixi_link *k, const uint8_t *bytes, size_t len)
+{
+    if (!k->partial.max)
+        k->partial = pixi_loop_borrow(k->loop, k->limits->message_bytes);
+    pixi_buf_put(&k->partial, bytes, len);
+    if (k->partial.err)
+        pixi_link_drop(k, k->partial.err == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : k->partial.err);
+}
+
+static void read_lines(struct pixi_link *k, uint8_t *bytes, size_t len)
+{
+    uint8_t *end = bytes + len, *newline;
+
+    while (k->state == PIXI_LINK_OPEN && (newline = memchr(bytes, '\n', (size_t)(end - bytes)))) {
+        if (k->partial.len == 0) {
+            k->handlers->on_message(k, PIXI_WS_TEXT, bytes, (size_t)(newline - bytes));
+        } else {
+            struct pixi_buf whole;
+
+            keep_part(k, bytes, (size_t)(newline - bytes));
+            whole = k->partial;
+            k->partial = pixi_buf_init(0);
+            if (k->state == PIXI_LINK_OPEN)
+                k->handlers->on_message(k, PIXI_WS_TEXT, whole.bytes, whole.len);
+            pixi_loop_give_back(k->loop, &whole);
+        }
+        bytes = newline + 1;
+    }
+    if (k->state == PIXI_LINK_OPEN && bytes != end)
+        keep_part(k, bytes, (size_t)(end - bytes));
+}
+
+void pixi_link_lines(struct pixi_link *k, const char *protocol)
+{
+    k->form = PIXI_LINK_LINES;
+    k->state = PIXI_LINK_OPEN;
+    k->was_open = true;
+    k->heard_ms = k->loop->now_ms;
+    k->handlers->on_open(k, pixi_cur_str(protocol));
 }
 
 /* --- the opening handshake ------------------------------------------------------------------------------------ */
@@ -438,12 +499,16 @@ static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
     struct pixi_link *k = OF(tcp, t);
 
     k->heard_ms = k->loop->now_ms;
+    if (k->form == PIXI_LINK_LINES) {
+        read_lines(k, bytes, len);
+        return;
+    }
     if (k->is_pinged && k->state == PIXI_LINK_OPEN)
         pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms); /* not the rest of pong_ms */
     k->is_pinged = false;
     if (k->state == PIXI_LINK_HANDSHAKE)
         on_handshake_bytes(k, bytes, len);
-    else if (k->is_stream && k->state == PIXI_LINK_OPEN)
+    else if (k->form == PIXI_LINK_BYTES && k->state == PIXI_LINK_OPEN)
         k->handlers->on_message(k, PIXI_WS_BINARY, bytes, len);
     else if (k->state != PIXI_LINK_LINGER)
         read_frames(k, bytes, len);
@@ -473,7 +538,7 @@ static void on_end(struct pixi_tcp *t, int err)
         pixi_link_want_drained(k); /* it has said all, and still reads */
         return;
     }
-    if (k->is_stream && err == PIXI_OK) /* the only end that there is */
+    if (k->form == PIXI_LINK_BYTES && err == PIXI_OK) /* the only end that there is */
         set_end(k, PIXI_OK, PIXI_WS_CLOSE_NONE, pixi_cur_init(NULL, 0), false);
     /* the end without a closing handshake: an orderly FIN, or worse */
     set_error(k, err ? err : PIXI_E_WS_NO_CLOSE, k->state == PIXI_LINK_CLOSE_SENT);
@@ -574,7 +639,8 @@ int pixi_link_serve_stream(struct pixi_link *k, int fd)
 
     if (rc != PIXI_OK)
         return rc;
-    k->is_stream = k->was_open = true;
+    k->form = PIXI_LINK_BYTES;
+    k->was_open = true;
     k->state = PIXI_LINK_OPEN;
     k->heard_ms = k->loop->now_ms;
     return PIXI_OK;

@@ -1,5 +1,5 @@
-/* link.h -- one live connection: TCP below; above it messages of a WebSocket, either role (RFC 6455), or, for a server,
- * plain bytes.
+/* link.h -- one live connection: TCP below; above it messages of a WebSocket, either role (RFC 6455), or plain bytes, or
+ * lines.
  *
  * A link answers pings, keeps the connection alive, holds the closing handshake and every time-out; who uses it sees
  * an opening, whole messages, and one end. It owns no buffer while nothing is under way. */
@@ -84,8 +84,8 @@ struct pixi_link {
     struct pixi_link_end end;
     struct pixi_ws_hello hello; /* client, until it is open */
     char key[PIXI_WS_KEY_LEN + 1];
-    bool is_stream;    /* no WebSocket: bytes as they come */
-    bool is_pinged;    /* a keepalive ping is out */
+    enum { PIXI_LINK_FRAMES, PIXI_LINK_BYTES, PIXI_LINK_LINES } form; /* of messages */
+    bool is_pinged;                                                   /* a keepalive ping is out */
     bool is_end_known; /* end was written: the first reason is the one told */
     bool was_open;
     bool is_to_secure; /* TLS was asked for and does not stand yet */
@@ -122,6 +122,10 @@ void pixi_link_secure(struct pixi_link *k, struct pixi_tls *tls, uint32_t timeou
  * strings are borrowed until on_open or on_close.   PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS (no randomness) |
  * PIXI_E_HTTP_FIELD (a control character in one of them). After an error only pixi_link_drop may follow. */
 int pixi_link_hello(struct pixi_link *k, const struct pixi_ws_hello *hello);
+
+/* pixi_link_lines -- the client's side, when k->tcp is open: no handshake, no frames, each message a line of text; closing
+ * is the stream's end. on_open is called from inside. Texts that are sent hold no line break. */
+void pixi_link_lines(struct pixi_link *k, const char *protocol);
 
 /* pixi_link_accept -- from on_request: upgrade. protocol: one of r's, or p == NULL. on_open is called from inside. */
 void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, struct pixi_cur protocol);

@@ -82,6 +82,27 @@ static void on_ready(struct pixi_watch *w, uint32_t events)
         rest(s);
 }
 
+int pixi_listener_take(struct pixi_listener *s, struct pixi_loop *l, int fd)
+{
+    int kept;
+
+    s->loop = l;
+    s->watch = (struct pixi_watch){.fd = fd, .on_ready = on_ready};
+    s->rest = (struct pixi_timer){.on_due = on_rested};
+    s->spare = -1;
+    s->addr.len = sizeof s->addr.sa;
+    if (fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 &&
+        getsockname(fd, (struct sockaddr *)&s->addr.sa, &s->addr.len) == 0 &&
+        pixi_loop_watch(l, &s->watch, EPOLLIN) == PIXI_OK) {
+        s->spare = open_spare();
+        return PIXI_OK;
+    }
+    kept = errno;
+    close(fd);
+    errno = kept;
+    return PIXI_E_SYS;
+}
+
 int pixi_listener_open(struct pixi_listener *s, struct pixi_loop *l, const struct pixi_addr *at)
 {
     int one = 1, fd = socket(at->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), kept;
@@ -91,17 +112,8 @@ int pixi_listener_open(struct pixi_listener *s, struct pixi_loop *l, const struc
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     if (at->sa.ss_family == AF_INET6)
         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-    s->loop = l;
-    s->watch = (struct pixi_watch){.fd = fd, .on_ready = on_ready};
-    s->rest = (struct pixi_timer){.on_due = on_rested};
-    s->spare = -1;
-    s->addr.len = sizeof s->addr.sa;
-    if (bind(fd, (const struct sockaddr *)&at->sa, at->len) == 0 && listen(fd, BACKLOG) == 0 &&
-        getsockname(fd, (struct sockaddr *)&s->addr.sa, &s->addr.len) == 0 &&
-        pixi_loop_watch(l, &s->watch, EPOLLIN) == PIXI_OK) {
-        s->spare = open_spare();
-        return PIXI_OK;
-    }
+    if (bind(fd, (const struct sockaddr *)&at->sa, at->len) == 0 && listen(fd, BACKLOG) == 0)
+        return pixi_listener_take(s, l, fd);
     kept = errno;
     close(fd);
     errno = kept;

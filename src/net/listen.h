@@ -1,4 +1,4 @@
-/* listen.h -- a listening TCP socket. */
+/* listen.h -- a listening socket, TCP or Unix. */
 #ifndef PIXI_NET_LISTEN_H
 #define PIXI_NET_LISTEN_H
 
@@ -20,6 +20,9 @@ struct pixi_listener {
 /* pixi_listener_open -- bind and listen; on_accept and on_full are set before.
  *   PIXI_OK | PIXI_E_SYS (errno kept) */
 int pixi_listener_open(struct pixi_listener *s, struct pixi_loop *l, const struct pixi_addr *at);
+/* pixi_listener_take -- the same of a socket that listens already, as a service manager hands it over. Takes fd, also on
+ * failure.   PIXI_OK | PIXI_E_SYS */
+int pixi_listener_take(struct pixi_listener *s, struct pixi_loop *l, int fd);
 void pixi_listener_close(struct pixi_listener *s);
 
 #endif

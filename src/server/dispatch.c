@@ -378,6 +378,7 @@ static void info(struct work *w)
     static const char *const dialects[] = {PIXI_SERVER_PROTOCOL, PIXI_SERVER_MQTT_PROTOCOL, NULL};
     static const char *const features[] = {"batches",  "history",  "idempotency",          "recovery",
                                            "requests", "retained", "shared subscriptions", NULL};
+    struct pixi_store *store = w->conn->server->hub.store;
     struct pixi_json_out out;
 
     if (!w->call)
@@ -391,6 +392,7 @@ static void info(struct work *w)
     put_texts(&out, "dialects", dialects);
     put_limits(&out, w->conn->server);
     put_texts(&out, "features", features);
+    pixi_rpc_put_hex(&out, "epoch", store->call->head(store).epoch);
     pixi_json_close_object(&out);
     pixi_call_end(w->call, &out);
 }

@@ -148,7 +148,7 @@ static void make_whole(struct pixi_conn *c, struct pixi_mqtt_whole *w, const str
     pixi_buf_put_cur(&w->bytes, payload);
     w->at = PIXI_WS_HEAD_MAX;
     w->is_made = true;
-    if (w->bytes.err || c->link.is_stream)
+    if (w->bytes.err || c->link.form == PIXI_LINK_BYTES)
         return;
     f.payload_len = w->bytes.len - PIXI_WS_HEAD_MAX;
     len = pixi_ws_frame_encode(&f, PIXI_SERVER, head);
@@ -167,7 +167,7 @@ static int send_whole(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
 {
     struct pixi_mqtt_out *out = &c->server->mqtt.out;
     struct pixi_mqtt_whole *w = &out->whole[(c->mqtt->version == PIXI_MQTT_V5 ? 4 : 0) +
-                                            (c->link.is_stream ? 2 : 0) + p->publish.is_retain];
+                                            (c->link.form == PIXI_LINK_BYTES ? 2 : 0) + p->publish.is_retain];
     size_t len;
 
     if (!w->is_made)

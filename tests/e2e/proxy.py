@@ -20,6 +20,7 @@ class Proxy:
         self.random = None
         self.most_bytes = 0
         self.is_holding = False  # new connections get nowhere
+        self.piece, self.delay_s = None, 0  # bytes that are passed on at a time; how late
         self.wants = 0
         self.news = threading.Condition()
 
@@ -127,10 +128,19 @@ class Connection:
                 continue
             if self.left is not None:
                 self.left -= len(data)
-            writer.write(data)
-            await writer.drain()
+            await self.pass_on(writer, data)
         if not self.is_silent:
             writer.write_eof()
+
+    async def pass_on(self, writer, data):
+        if self.proxy.delay_s:
+            await asyncio.sleep(self.proxy.delay_s)
+        size = self.proxy.piece or len(data)
+        for at in range(0, len(data), size):
+            writer.write(data[at : at + size])
+            await writer.drain()
+            if self.proxy.piece:
+                await asyncio.sleep(0)  # so that each leaves by itself
 
     def cut(self, how):
         if how == "silence":

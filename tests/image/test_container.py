@@ -32,6 +32,7 @@ class Store:
     def __init__(self, folder):
         self.folder = folder
         self.where = ["--root", folder / "store", "--runroot", folder / "run", "--storage-driver", "overlay"]
+        self.where += ["--storage-opt", "overlay.skip_mount_home=true"]  # or build/ could not be removed
 
     def run(self, program, *args, check=True, timeout=600, network=(), **more):
         args = [*network, program, *self.where, *(["--runtime", "runc"] if program == "podman" else []), *args]
@@ -65,6 +66,8 @@ def store(root):
             store.podman("import", folder / "base.tar", base)
         store.build(root, SERVER, "--target", "server")
         store.build(root, CLIENT)
+        store.build(root, "localhost/pixi-ws-build", "--target", "build")  # a name keeps the layers of this one
+        store.podman("image", "prune", "-f")
     return store
 
 

@@ -85,7 +85,9 @@ def test_the_close_code_and_reason_reach_the_peer(node):
 # --- what is its own: use.mjs -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["payloads", "iterators", "requests", "backpressure", "reader", "handlers", "key"])
+@pytest.mark.parametrize(
+    "what", ["payloads", "iterators", "requests", "backpressure", "reader", "batches", "closing", "handlers", "key"]
+)
 def test_in_use(hub, node, what):
     server = hub(keys={"narrow": ("event/#", "event/#")})
     done = node("use.mjs", what, server.url, server.key, server.keys["narrow"])

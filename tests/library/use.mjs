@@ -140,6 +140,51 @@ async function reader() {
   assert(came.every((message) => !message.isAfterGap));
 }
 
+/** What draws wants few messages, the newest of each topic, and to be told when all that was retained has come. */
+async function batches() {
+  const client = await connected();
+  for (let i = 0; i < 3; i++) await client.publish(`event/${i}`, "old", { retain: true });
+  const came = [];
+  await new Promise((resolve) => {
+    client.subscribe("event/#", {
+      batchMs: 200,
+      latest: true,
+      onMessages: (messages) => came.push(messages.map(({ topic, payload }) => `${topic} ${payload}`)),
+      onSynced: resolve,
+    });
+  });
+  assert.deepEqual(came.flat().sort(), ["event/0 old", "event/1 old", "event/2 old"]);
+  came.length = 0;
+  const all = [];
+  for (let i = 0; i < 50; i++) all.push(client.publish(`event/${i % 2}`, i));
+  await Promise.all(all);
+  await client.publish("event/end", "end");
+  while (!came.flat().includes("event/end end")) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert(came.length < 25 && came.flat().length < 50, `${came.length} ${came.flat().length}`);
+  assert(came.flat().includes("event/0 48") && came.flat().includes("event/1 49"));
+}
+
+/** Before it is connected, and while it waits to be again, closing is at once. */
+async function closing() {
+  const states = [];
+  const client = new Client(url, { key, WebSocket });
+  client.onState(({ name }) => states.push(name));
+  client.start();
+  assert.deepEqual(await client.close(), { code: 1000, reason: "" });
+  assert.deepEqual(states, ["connecting", "closed"]);
+  const nobody = new Client("ws://127.0.0.1:1/", {
+    WebSocket,
+    reconnectInitialMs: 3_000_000,
+    reconnectMaxMs: 3_000_000,
+  });
+  const waits = new Promise((resolve) => nobody.onState(({ name }) => name === "waiting" && resolve()));
+  const connecting = fails(nobody.connect({ retry: true }), "CLOSED");
+  await waits;
+  await nobody.close();
+  await connecting;
+  assert.equal(nobody.state.name, "closed");
+}
+
 /** A handler that throws is heard of, and nothing else stops. */
 async function handlers() {
   const client = await connected();
@@ -251,6 +296,8 @@ const doing = {
   requests,
   backpressure,
   reader,
+  batches,
+  closing,
   handlers,
   key: withKey,
   retry,

@@ -40,6 +40,14 @@ def pytest_collection_modifyitems(items):
 MAP = "document.querySelector('#map').getBoundingClientRect()"
 
 
+def pytest_terminal_summary(terminalreporter):
+    """What tests measured, told at the end: a number, no verdict."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in getattr(report, "user_properties", []):
+            if name == "measured":
+                terminalreporter.write_line(f"page: {value}")
+
+
 class Browser:
     """browser.mjs in a process of its own; one call at a time."""
 

@@ -21,6 +21,8 @@ def client(**members):
 GOOD = {
     CLIENT: {
         "url": client(),
+        "unix": {"url": "unix:/run/pixi-ws/pixi.sock"},
+        "unix in capitals": {"urls": ["UNIX:/a"]},
         "tls url": {"url": "wss://pixi.example.org"},
         "query": {"url": "ws://h/?q=1&monkey=2"},
         "percent": {"url": "ws://h/a%20b"},
@@ -54,6 +56,9 @@ GOOD = {
         "user with a slash": client(proxy={"url": "socks5://u:a%2Fb@h"}),
         "no proxy": client(proxy={"no_proxy": ["*", "a", ".b.c", "*.b:1", "10.0.0.0/8", "::1", "[::1]:80", "fe80::/10"]}),
         "no rules": client(proxy={"no_proxy": []}),
+        "outbox": client(outbox={"path": "x", "bytes": 65536, "age_s": 0, "when_full": "drop_oldest"}),
+        "allow": client(daemon={"allow": [{"uid": 0, "publish": ["#"]}, {"gid": 5, "subscribe": ["a/+", "#"]}, {}]}),
+        "socket": client(daemon={"socket": "/x", "improve": False, "metrics_file": "m.prom"}),
     },
     SERVER: {
         "nothing": {},
@@ -81,6 +86,9 @@ BAD = {
         "nine urls": {"urls": [f"ws://h{i}" for i in range(9)]},
         "url of a number": {"url": 5},
         "http": {"url": "http://h/"},
+        "unix by name": {"url": "unix:pixi.sock"},
+        "unix without a path": {"url": "unix:"},
+        "long unix": {"url": "unix:/" + "a" * 107},
         "no host": {"url": "ws://"},
         "user": {"url": "ws://u:hunter2@h/"},
         "fragment": {"url": "ws://h/#x"},
@@ -153,6 +161,13 @@ BAD = {
         "rule with a space": client(proxy={"no_proxy": ["a b"]}),
         "empty rule": client(proxy={"no_proxy": [""]}),
         "65 rules": client(proxy={"no_proxy": ["a"] * 65}),
+        "small outbox": client(outbox={"bytes": 65535}),
+        "full": client(outbox={"when_full": "drop"}),
+        "socket by name": client(daemon={"socket": "pixi.sock"}),
+        "long socket": client(daemon={"socket": "/" + "x" * 107}),
+        "allowed share": client(daemon={"allow": [{"subscribe": ["$share/g/a"]}]}),
+        "allowed user": client(daemon={"allow": [{"uid": -1}]}),
+        "allowed name": client(daemon={"allow": [{"user": "root"}]}),
         "small message": client(limits={"message_bytes": 1023}),
         "large queue": client(limits={"queue_bytes": (1 << 32) + 1}),
     },
@@ -303,12 +318,17 @@ def test_every_member_has_its_row(root, schema, which, prefix):
             assert kind == f"{what['minimum']} .. {what['maximum']}", name
 
 
-def test_elements_of_history_have_their_rows(root, schema):
-    rows = {cells[0]: cells for heading, cells in doc_rows(root) if SERVER in heading and len(cells) == 4}
-    want = schema(SERVER)["properties"]["history"]["items"]["properties"]
+@pytest.mark.parametrize("which, path", [(SERVER, ["history"]), (CLIENT, ["daemon", "allow"])])
+def test_elements_of_lists_have_their_rows(root, schema, which, path):
+    rows = {cells[0]: cells for heading, cells in doc_rows(root) if which in heading and len(cells) == 4}
+    at = schema(which)
+    for name in path:
+        at = at["properties"][name]
+    want = at["items"]["properties"]
     assert list(rows) == [f"`{name}`" for name in want]
     for name, what in want.items():
-        assert rows[f"`{name}`"][2:] == [f"`{what['default']}`" if "default" in what else "needed", what["description"]]
+        default = f"`{json.dumps(what['default'])}`" if "default" in what else "needed"
+        assert rows[f"`{name}`"][2:] == [default, what["description"]]
 
 
 @pytest.mark.parametrize("which, prefix", [(CLIENT, "PIXI_WS_"), (SERVER, "PIXI_WS_SERVER_")])
@@ -405,7 +425,7 @@ def test_all_mistakes_in_one_run(check):
     assert broken.stdout == ""
     assert broken.stderr == ALL_LINES + "websocket_settings.json:12:5: found '\"', expected \",\" or \"}\"\n"
     whole = check(CLIENT, ALL_WRONG.replace('_none"', '_none",'))
-    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, client_id, allow_plaintext, subscriptions, tls, proxy, mqtt, timeouts, keepalive, reconnect, limits\n' + (
+    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, client_id, allow_plaintext, subscriptions, tls, proxy, mqtt, timeouts, keepalive, reconnect, limits, outbox, daemon\n' + (
         "websocket_settings.json:11:21: api_key_file: found no file at there_is_none, expected a file with the API key "
         "(pixi-ws-client config init writes one)\n"
         "websocket_settings.json:10:29: reconnect.max_ms: found less than reconnect.initial_ms, expected 500 at least\n"

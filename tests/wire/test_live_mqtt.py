@@ -156,6 +156,21 @@ def test_sent_again_with_dup(mqtt, listener):
     assert proc.wait() == 0
 
 
+def test_a_release_that_was_heard_before(mqtt, listener):
+    """Its PUBCOMP was lost: the server no longer knows the identifier, and has the message."""
+    proc, link, _ = mqtt("--qos", "2", "send", "t", "x", client_id="c")
+    link.packet()
+    link.say(b"\x50\x02\0\x01")
+    assert link.packet()[0] == 0x62
+    link.wire.reset()
+    link = Mqtt(listener.welcome(protocol="mqtt"))
+    link.packet()
+    link.say(b"\x20\x03\x01\0\0")
+    assert link.packet() == (0x62, b"\0\x01")
+    link.say(b"\x70\x03\0\x01\x92")
+    assert proc.wait() == 0, str(proc)
+
+
 @pytest.mark.parametrize("received", [False, True])
 def test_qos_2_without_its_session(mqtt, listener, received):
     """Not acknowledged: in doubt. Received: the server has it."""

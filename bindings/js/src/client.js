@@ -200,8 +200,8 @@ export class Client {
     clearTimeout(this.#pingTimer);
     clearTimeout(this.#retryTimer);
     if (!this.#connection?.isUp) {
-      this.#connection?.end(agreed);
-      this.#end(agreed);
+      if (this.#connection) this.#connection.end(agreed);
+      else this.#end(agreed);
       return { code, reason };
     }
     return new Promise((resolve, reject) => {

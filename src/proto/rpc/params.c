@@ -8,11 +8,11 @@
 /* One row a method: what it takes and what it must have. */
 static const struct {
     const char *name;
-    unsigned takes, needs;
+    unsigned takes, needs, local; /* local: what the daemon's socket takes as well */
 } methods[PIXI_RPC_METHODS] = {
     [PIXI_RPC_PUBLISH] = {"publish",
                           HAS(TOPIC) | HAS(PAYLOAD) | HAS(RETAIN) | HAS(EXPIRY) | HAS(HEADERS) | HAS(KEY),
-                          HAS(TOPIC) | HAS(PAYLOAD)},
+                          HAS(TOPIC) | HAS(PAYLOAD), HAS(PRIORITY)},
     [PIXI_RPC_SUBSCRIBE] = {"subscribe", HAS(FILTER) | HAS(SINCE) | HAS(RETAINED) | HAS(BATCH) | HAS(LATEST),
                             HAS(FILTER)},
     [PIXI_RPC_UNSUBSCRIBE] = {"unsubscribe", HAS(FILTER), HAS(FILTER)},
@@ -29,6 +29,10 @@ static const struct {
     [PIXI_RPC_SYNCED] = {"synced", HAS(FILTER), HAS(FILTER)},
     [PIXI_RPC_UNSUBSCRIBED] = {"unsubscribed", HAS(FILTER) | HAS(ERROR), HAS(FILTER)},
     [PIXI_RPC_GOING_AWAY] = {"going_away", HAS(RECONNECT), 0},
+    [PIXI_RPC_STATUS] = {"status", 0, 0},
+    [PIXI_RPC_REJECTED] = {"rejected", 0, 0, HAS(LIMIT)},
+    [PIXI_RPC_STORED] = {"stored", HAS(ID) | HAS(EPOCH) | HAS(OFFSET), HAS(ID)},
+    [PIXI_RPC_GAP] = {"gap", HAS(FILTER), HAS(FILTER)},
 };
 
 /* What is being read. The text was checked to be JSON, so the reader itself does not fail. */
@@ -143,6 +147,16 @@ static const char *read_batch(struct at *a)
 static const char *read_limit(struct at *a)
 {
     return take_uint(a, 1000, &a->out->limit) && a->out->limit > 0 ? NULL : "a whole number, 1 .. 1000";
+}
+
+static const char *read_priority(struct at *a)
+{
+    return take_uint(a, 9, &a->out->priority) ? NULL : "a whole number, 0 .. 9";
+}
+
+static const char *read_id(struct at *a)
+{
+    return take_uint(a, INT64_MAX, &a->out->id) ? NULL : "a whole number";
 }
 
 static const char *read_time(struct at *a)
@@ -367,6 +381,9 @@ static const struct {
     {"messages", HAS(MESSAGES), read_messages},
     {"batch_ms", HAS(BATCH), read_batch},
     {"latest", HAS(LATEST), read_latest},
+    {"priority", HAS(PRIORITY), read_priority},
+    {"id", HAS(ID), read_id},
+    {"queued", HAS(ID), read_id},
 };
 
 enum { MEMBERS = sizeof members / sizeof members[0] };
@@ -439,7 +456,7 @@ static int read_members(struct pixi_cur text, unsigned takes, enum strictness st
     struct at a = {.out = out};
     int rc = PIXI_OK;
 
-    *out = (struct pixi_rpc_params){.retained = true, .timeout_ms = 30000, .limit = 100};
+    *out = (struct pixi_rpc_params){.retained = true, .timeout_ms = 30000, .limit = 100, .priority = 4};
     if (!text.p)
         return PIXI_OK;
     pixi_json_init(&a.json, text.p, pixi_cur_left(&text), PIXI_JSON_DEPTH_MAX);
@@ -450,9 +467,10 @@ static int read_members(struct pixi_cur text, unsigned takes, enum strictness st
     return rc;
 }
 
-int pixi_rpc_params_read(enum pixi_rpc_method m, struct pixi_cur text, struct pixi_rpc_params *out)
+static int read_params(enum pixi_rpc_method m, struct pixi_cur text, unsigned takes,
+                       struct pixi_rpc_params *out)
 {
-    int rc = read_members(text, methods[m].takes, ONLY_THESE, out);
+    int rc = read_members(text, takes, ONLY_THESE, out);
     unsigned missing;
 
     if (rc != PIXI_OK)
@@ -464,6 +482,16 @@ int pixi_rpc_params_read(enum pixi_rpc_method m, struct pixi_cur text, struct pi
         if (members[i].has & missing)
             return refuse(out, "parameter \"", pixi_cur_str(members[i].name), "\" is missing");
     return PIXI_OK;
+}
+
+int pixi_rpc_params_read(enum pixi_rpc_method m, struct pixi_cur text, struct pixi_rpc_params *out)
+{
+    return read_params(m, text, methods[m].takes, out);
+}
+
+int pixi_rpc_local_read(enum pixi_rpc_method m, struct pixi_cur text, struct pixi_rpc_params *out)
+{
+    return read_params(m, text, methods[m].takes | methods[m].local, out);
 }
 
 int pixi_rpc_result_read(struct pixi_cur text, struct pixi_rpc_params *out)

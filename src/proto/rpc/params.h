@@ -19,6 +19,12 @@ enum pixi_rpc_method {
     PIXI_RPC_SYNCED,
     PIXI_RPC_UNSUBSCRIBED,
     PIXI_RPC_GOING_AWAY,
+    /* program to daemon, on the local socket only */
+    PIXI_RPC_STATUS,
+    PIXI_RPC_REJECTED,
+    /* daemon to program */
+    PIXI_RPC_STORED,
+    PIXI_RPC_GAP,
     PIXI_RPC_METHODS,
 };
 
@@ -52,6 +58,8 @@ enum {
     PIXI_RPC_HAS_MESSAGES = 1 << 19,
     PIXI_RPC_HAS_BATCH = 1 << 20,
     PIXI_RPC_HAS_LATEST = 1 << 21,
+    PIXI_RPC_HAS_PRIORITY = 1 << 22,
+    PIXI_RPC_HAS_ID = 1 << 23, /* id, or queued */
 };
 
 /* Parameters of any method. Slices borrow from the text, in which strings were unescaped in place. */
@@ -68,6 +76,7 @@ struct pixi_rpc_params {
     struct pixi_rpc_position position;
     uint8_t producer[16];
     uint64_t seq, low;
+    uint64_t priority, id; /* of the daemon's outbox */
     struct pixi_rpc_position since[PIXI_RPC_SINCE_MAX];
     size_t since_count;
     char detail[PIXI_RPC_DETAIL]; /* on an error: what is wrong, for people */
@@ -85,6 +94,9 @@ const char *pixi_rpc_method_name(enum pixi_rpc_method m);
  *   PIXI_OK
  *   PIXI_E_RPC_PARAMS  one unknown, missing, twice, or of the wrong type or range; out->detail says which  -32602 */
 int pixi_rpc_params_read(enum pixi_rpc_method m, struct pixi_cur text, struct pixi_rpc_params *out);
+
+/* pixi_rpc_local_read -- the same on the daemon's local socket, where some methods take more. */
+int pixi_rpc_local_read(enum pixi_rpc_method m, struct pixi_cur text, struct pixi_rpc_params *out);
 
 /* pixi_rpc_result_read -- the same for the result of a call: its members are read by name, unknown ones passed over. */
 int pixi_rpc_result_read(struct pixi_cur text, struct pixi_rpc_params *out);

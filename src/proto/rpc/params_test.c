@@ -60,6 +60,8 @@ static const struct {
     {"messages", "[]", PIXI_RPC_HAS_MESSAGES},
     {"batch_ms", "1", PIXI_RPC_HAS_BATCH},
     {"latest", "true", PIXI_RPC_HAS_LATEST},
+    {"priority", "9", PIXI_RPC_HAS_PRIORITY},
+    {"id", "1", PIXI_RPC_HAS_ID},
     {"nonsense", "1", 0},
 };
 
@@ -80,6 +82,10 @@ static const struct {
     [PIXI_RPC_SYNCED] = {"synced", " filter ", " filter "},
     [PIXI_RPC_UNSUBSCRIBED] = {"unsubscribed", " filter error ", " filter "},
     [PIXI_RPC_GOING_AWAY] = {"going_away", " reconnect_in_ms ", " "},
+    [PIXI_RPC_STATUS] = {"status", " ", " "},
+    [PIXI_RPC_REJECTED] = {"rejected", " ", " "},
+    [PIXI_RPC_STORED] = {"stored", " id epoch offset ", " id "}, /* id also by the name of queued */
+    [PIXI_RPC_GAP] = {"gap", " filter ", " filter "},
 };
 
 static bool is_among(const char *names, const char *name)
@@ -205,6 +211,27 @@ static void nothing_comes_twice(void **state)
             expect_detail(&p, "more than one of parameter \"%s\" and its like", members[i].name);
         }
     pixi_buf_clear(&b);
+}
+
+static void the_local_socket_takes_more(void **state)
+{
+    uint8_t publish[] = "{\"topic\":\"a\",\"payload\":1,\"priority\":9}", limit[] = "{\"limit\":5}",
+            high[] = "{\"topic\":\"a\",\"payload\":1,\"priority\":10}",
+            subscribe[] = "{\"filter\":\"a\",\"priority\":1}";
+    struct pixi_rpc_params p;
+
+    (void)state;
+    assert_int_equal(pixi_rpc_local_read(PIXI_RPC_PUBLISH, pixi_cur_init(publish, sizeof publish - 1), &p),
+                     PIXI_OK);
+    assert_int_equal(p.priority, 9);
+    assert_int_equal(pixi_rpc_local_read(PIXI_RPC_REJECTED, pixi_cur_init(limit, sizeof limit - 1), &p),
+                     PIXI_OK);
+    assert_int_equal(p.limit, 5);
+    assert_int_equal(pixi_rpc_local_read(PIXI_RPC_PUBLISH, pixi_cur_init(high, sizeof high - 1), &p),
+                     PIXI_E_RPC_PARAMS);
+    assert_int_equal(
+        pixi_rpc_local_read(PIXI_RPC_SUBSCRIBE, pixi_cur_init(subscribe, sizeof subscribe - 1), &p),
+        PIXI_E_RPC_PARAMS);
 }
 
 static void none_sent(void **state)
@@ -688,6 +715,7 @@ int main(void)
         cmocka_unit_test(each_method_takes_its_own),
         cmocka_unit_test(each_method_needs_its_own),
         cmocka_unit_test(nothing_comes_twice),
+        cmocka_unit_test(the_local_socket_takes_more),
         cmocka_unit_test(none_sent),
         cmocka_unit_test(a_reply_is_payload_or_error),
         cmocka_unit_test(what_is_not_said),

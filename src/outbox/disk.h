@@ -1,0 +1,113 @@
+/* disk.h -- what the outbox has on disk, and the jobs that change it. All of it belongs to the worker's thread, but for
+ * opening and closing. Private to src/outbox. */
+#ifndef PIXI_OUTBOX_DISK_H
+#define PIXI_OUTBOX_DISK_H
+
+#include "outbox/msg.h"
+#include "sqlite/db.h"
+
+enum {
+    PIXI_OUTBOX_OWNERS = 64,     /* users whose share is counted */
+    PIXI_OUTBOX_REJECTED = 1000, /* messages kept of those refused for good */
+};
+
+/* One row on disk, written with every group. */
+struct pixi_outbox_row {
+    uint8_t producer[PIXI_OUTBOX_PRODUCER];
+    uint64_t epoch;       /* that the server had when seqs were given last; 0: none yet */
+    uint64_t next_number; /* of the next id, below its priority */
+    uint64_t next_seq;
+    uint64_t count, bytes;    /* of all messages that wait */
+    uint64_t unassigned;      /* of these, without a seq */
+    uint64_t now_ms, wall_ms; /* the outbox's time, and the wall's when it was written */
+};
+
+struct pixi_outbox_owner {
+    uint64_t uid;
+    int64_t count, bytes;
+};
+
+/* Which messages make room for another. */
+enum pixi_outbox_full { PIXI_OUTBOX_REFUSE, PIXI_OUTBOX_DROP_OLDEST, PIXI_OUTBOX_DROP_LOWEST };
+
+enum pixi_outbox_statement {
+    PIXI_OUTBOX_INSERT,
+    PIXI_OUTBOX_DELETE,
+    PIXI_OUTBOX_ASSIGN,
+    PIXI_OUTBOX_LANE,  /* of a priority, behind an id, in order */
+    PIXI_OUTBOX_FIRST, /* the first of them: id, age, what it costs */
+    PIXI_OUTBOX_EXPIRED,
+    PIXI_OUTBOX_SAVE,
+    PIXI_OUTBOX_SHARE,
+    PIXI_OUTBOX_REJECT,
+    PIXI_OUTBOX_TRIM,
+    PIXI_OUTBOX_KNOWN, /* what programs' own keys were given */
+    PIXI_OUTBOX_KNOW,
+    PIXI_OUTBOX_FORGET,
+    PIXI_OUTBOX_STATEMENTS,
+};
+
+struct pixi_outbox_disk {
+    struct pixi_db db;
+    sqlite3_stmt *statements[PIXI_OUTBOX_STATEMENTS];
+    struct pixi_outbox_row row, saved; /* as it is, and as the last commit left it */
+    uint64_t assigned[PIXI_OUTBOX_PRIORITIES],
+        saved_assigned[PIXI_OUTBOX_PRIORITIES];           /* the last id with a seq */
+    struct pixi_outbox_owner changes[PIXI_OUTBOX_OWNERS]; /* of this group */
+    size_t change_count;
+    uint64_t limit_bytes;
+    enum pixi_outbox_full when_full;
+    bool is_new_producer; /* what earlier seqs meant is not known any more */
+};
+
+/* What left without being sent. */
+struct pixi_outbox_left {
+    uint64_t id, from, cost, owner;
+};
+
+/* pixi_outbox_disk_open -- as pixi_db_open. Its time does not grow with what waits, unless the file was damaged. */
+int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const char *path, const char *vfs, uint64_t wall_ms,
+                          uint64_t check_ms, struct pixi_buf *problem);
+void pixi_outbox_disk_close(struct pixi_outbox_disk *d);
+
+/* The messages with a seq, in its order: those an earlier run may have sent.   SQLITE_OK, or what failed */
+int pixi_outbox_disk_inherit(struct pixi_outbox_disk *d, struct pixi_outbox_msg **list);
+/* Users' shares, at most max; returns how many. */
+size_t pixi_outbox_disk_owners(struct pixi_outbox_disk *d, struct pixi_outbox_owner *out, size_t max);
+
+/* --- in a group: SQLITE_OK, or what failed -------------------------------------------------------------------- */
+
+/* pixi_outbox_disk_stamp -- the two times as they are now. */
+void pixi_outbox_disk_stamp(struct pixi_outbox_disk *d, uint64_t now_ms, uint64_t wall_ms);
+
+/* pixi_outbox_disk_put -- gives m its id, and a seq where wants_seq. left: what made room for it (left_max at most), and
+ * *is_refused when there was none to be made. */
+int pixi_outbox_disk_put(struct pixi_outbox_disk *d, struct pixi_outbox_msg *m, bool wants_seq,
+                         struct pixi_outbox_left *left, size_t left_max, size_t *left_count,
+                         bool *is_refused);
+/* pixi_outbox_disk_known -- the id of the message that a program gave with this key before; 0: none.
+ * pixi_outbox_disk_know -- from now on it is that one; keys below low are forgotten. */
+int pixi_outbox_disk_known(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t *id);
+int pixi_outbox_disk_know(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t id);
+/* pixi_outbox_disk_load -- the next without a seq get one, up to so many and so many bytes. Gives the list. Those accepted
+ * before late_ms are marked PIXI_OUTBOX_LATE. */
+int pixi_outbox_disk_load(struct pixi_outbox_disk *d, size_t count, uint64_t bytes, uint64_t late_ms,
+                          struct pixi_outbox_msg **list);
+int pixi_outbox_disk_remove(struct pixi_outbox_disk *d, uint64_t id, uint64_t cost, uint64_t owner);
+/* pixi_outbox_disk_reject -- keeps it among those refused for good. */
+int pixi_outbox_disk_reject(struct pixi_outbox_disk *d, const struct pixi_outbox_msg *m, int err,
+                            const char *detail);
+/* pixi_outbox_disk_sweep -- what has expired, or was accepted before old_ms, and has no seq, leaves. *oldest_ms: when the
+ * oldest that stays without a seq was accepted, 0: there is none. */
+int pixi_outbox_disk_sweep(struct pixi_outbox_disk *d, uint64_t now_ms, uint64_t old_ms,
+                           struct pixi_outbox_left *left, size_t left_max, size_t *left_count,
+                           uint64_t *oldest_ms);
+/* pixi_outbox_disk_tidy -- gives pages back to the file system; *is_done when none are left over. */
+int pixi_outbox_disk_tidy(struct pixi_outbox_disk *d, bool *is_done);
+
+/* The worker's calls: write the one row; a failed group is forgotten; write something. */
+int pixi_outbox_disk_finish(void *disk);
+void pixi_outbox_disk_ended(void *disk, int rc);
+int pixi_outbox_disk_probe(void *disk);
+
+#endif

@@ -1,0 +1,85 @@
+"""Writers at a daemon that is killed again and again, and what must be true afterwards of what they were told."""
+
+import threading
+import time
+
+from local import Error, Gone, Local
+
+WINDOW = 64
+
+
+class Writer(threading.Thread):
+    """Numbers to one topic, in order; each is said once. What was answered, what was not, and what was told later."""
+
+    def __init__(self, socket, topic, rest_s=0.0):
+        super().__init__(daemon=True)
+        self.socket, self.topic, self.rest_s = socket, topic, rest_s
+        self.number, self.queued, self.refused, self.unknown = 0, {}, {}, set()
+        self.is_over, self.fault = False, None
+
+    def run(self):
+        try:
+            while not self.is_over:
+                try:
+                    with Local(self.socket) as link:
+                        self._write(link)
+                except Gone:
+                    time.sleep(0.01)  # the daemon is being started: there is nothing to wait for
+        except Exception as e:  # noqa: BLE001 -- told by check()
+            self.fault = repr(e)
+
+    def _write(self, link):
+        calls = {}
+        try:
+            while not self.is_over:
+                number = self.number
+                self.number += 1
+                self.unknown.add(number)
+                calls[link.start("publish", topic=self.topic, payload=number)] = number
+                if len(calls) >= WINDOW:
+                    self._take(link, calls, calls and next(iter(calls)))
+                if self.rest_s:
+                    time.sleep(self.rest_s)
+            while calls:
+                self._take(link, calls, next(iter(calls)))
+        finally:
+            self._take_rest(link, calls)
+
+    def _take(self, link, calls, call):
+        try:
+            self.queued[calls[call]] = link.answer(call)["queued"]
+        except Error as e:
+            self.refused[calls[call]] = e.code
+        self.unknown.discard(calls.pop(call))
+
+    def _take_rest(self, link, calls):
+        """Answers that came before the connection went."""
+        link.close()
+        for call, number in list(calls.items()):
+            if call in link.answers:
+                self._take(link, calls, call)
+
+    def end(self):
+        self.is_over = True
+
+
+def check(writers, messages, reported):
+    """What is at the server, against what was told. reported: ids in doubt or refused. The faults, as texts."""
+    faults = [f"{w.topic}: {w.fault}" for w in writers if w.fault]
+    by_topic = {}
+    for message in messages:
+        by_topic.setdefault(message["topic"], []).append(message["payload"])
+    for writer in writers:
+        got = by_topic.get(writer.topic, [])
+        if got != sorted(got):
+            at = next(i for i in range(1, len(got)) if got[i] < got[i - 1])
+            faults.append(f"{writer.topic}: {got[at]} came after {got[at - 1]}")
+        if len(set(got)) != len(got):
+            faults.append(f"{writer.topic}: came twice: {sorted(n for n in set(got) if got.count(n) > 1)[:10]}")
+        missing = [n for n, number in writer.queued.items() if n not in set(got) and number not in reported]
+        if missing:
+            faults.append(f"{writer.topic}: {len(missing)} were answered and are not there: {missing[:10]}")
+        there = [n for n in writer.refused if n in set(got)]
+        if there:
+            faults.append(f"{writer.topic}: refused, and there all the same: {there[:10]}")
+    return faults

@@ -1,0 +1,173 @@
+#!/usr/bin/python3
+"""daemon.py -- 20 programs write to a daemon while it and its server, which keeps messages on disk, are killed with -9 at
+random. Afterwards each message that was answered is at the server exactly once and in order per topic, or was reported.
+
+Prints the seed, the kills, and how many messages were not acknowledged at each. Also called by tests/daemon/test_kill.py.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests/daemon", "tests/e2e")]
+import storm  # noqa: E402
+from local import Gone, Local  # noqa: E402
+from rpc import Rpc  # noqa: E402
+
+WRITERS, PATIENCE_S = 20, 120
+
+
+class Program:
+    """One that is killed and started again."""
+
+    def __init__(self, args, log):
+        self.args, self.log, self.proc = [str(a) for a in args], log, None
+
+    def start(self, ready="listening on "):
+        with open(self.log, "a", encoding="utf-8") as log:
+            self.proc = subprocess.Popen(self.args, stdout=subprocess.PIPE, stderr=log, text=True)
+        line = self.proc.stdout.readline()
+        if not line.startswith(ready):
+            raise RuntimeError(f"{self.args[0]} did not start: {Path(self.log).read_text(errors='replace')[-2000:]}")
+        return line.strip().rpartition(" ")[2]
+
+    def kill(self):
+        self.proc.kill()
+        self.proc.wait()
+        self.proc.stdout.close()
+
+    def stop(self):
+        self.proc.terminate()
+        code = self.proc.wait(60)
+        self.proc.stdout.close()
+        return code
+
+
+class Place:
+    """A server with its key, for Rpc."""
+
+    def __init__(self, at, key):
+        self.url, self.key = f"ws://{at}/api/v1", key
+
+
+def prepare(bin_dir, folder):
+    keys, config = folder / "keys", folder / "server.json"
+    config.write_text(json.dumps({"history": [{"filter": "#", "max_messages": 10000000, "max_bytes": 8 << 30, "max_age_s": 86400}]}))
+    args = [bin_dir / "pixi-ws-server", "key", "--keys", keys, "add", "soak", "--publish", "#", "--subscribe", "#"]
+    key = subprocess.run(args, check=True, capture_output=True, text=True).stdout.strip()
+    common = [bin_dir / "pixi-ws-server", "--config", config, "--keys", keys, "--data", folder / "data"]
+    first = Program([*common, "--listen", "127.0.0.1:0"], folder / "server.log")
+    at = first.start()
+    first.kill()
+    server = Program([*common, "--listen", at], folder / "server.log")
+    settings, socket = folder / "settings.json", Path(tempfile.mkdtemp()) / "pixi.sock"
+    settings.touch(mode=0o600)
+    settings.write_text(
+        json.dumps(
+            {
+                "url": f"ws://{at}/api/v1",
+                "api_key": key,
+                "reconnect": {"initial_ms": 10, "max_ms": 100},
+                "outbox": {"path": str(folder / "outbox"), "bytes": 1 << 30},
+                "daemon": {"socket": str(socket)},
+            }
+        )
+    )
+    daemon = Program([bin_dir / "pixi-ws-client", "--settings", settings, "daemon"], folder / "daemon.log")
+    return Place(at, key), server, daemon, socket
+
+
+def stored(place, filter):
+    out, since = [], None
+    with Rpc(place) as link:
+        while True:
+            page = link.call("history", filter=filter, limit=1000, **({"since": since} if since else {}))
+            out += page["messages"]
+            if not page["more"]:
+                return out
+            since = {name: out[-1][name] for name in ("epoch", "offset")}
+
+
+def wait_empty(socket):
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        with contextlib.suppress(Gone), Local(socket) as program:
+            if program.call("status")["outbox"]["messages"] == 0:
+                return {m["id"] for m in program.call("rejected", limit=1000)["messages"]}
+        if time.monotonic() > until:
+            raise RuntimeError("the outbox does not empty")
+        time.sleep(0.05)
+
+
+def run(bin_dir, folder, seed, seconds, rounds=None, rest_s=0.004, say=print):
+    """Kills until the time is over, or so many were made. The faults, as texts."""
+    rng = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    place, server, daemon, socket = prepare(bin_dir, folder)
+    server.start()
+    daemon.start()
+    writers = [storm.Writer(socket, f"storm/{i}", rest_s) for i in range(WRITERS)]
+    kills, open_at_kill = {"daemon": 0, "server": 0}, []
+    try:
+        for writer in writers:
+            writer.start()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and (rounds is None or sum(kills.values()) < rounds):
+            time.sleep(rng.uniform(0.05, 0.6))  # this is the fault, not a wait for something
+            name, victim = rng.choice([("daemon", daemon), ("daemon", daemon), ("server", server)])
+            open_at_kill.append(sum(len(w.unknown) for w in writers))
+            victim.kill()
+            kills[name] += 1
+            victim.start()
+        for writer in writers:
+            writer.end()
+        for writer in writers:
+            writer.join(PATIENCE_S)
+        reported = wait_empty(socket)
+        messages = stored(place, "storm/#")
+        faults = storm.check(writers, messages, reported)
+    finally:
+        for program in (daemon, server):
+            with contextlib.suppress(Exception):
+                program.stop()
+    for log in ("daemon.log", "server.log"):
+        text = (folder / log).read_text(errors="replace")
+        faults += [line for line in text.splitlines() if "Sanitizer" in line or "runtime error" in line]
+    answered = sum(len(w.queued) for w in writers)
+    say(
+        f"seed {seed}: daemon killed {kills['daemon']} times, server {kills['server']}; {answered} messages answered, "
+        f"{len(messages)} at the server, {len(reported)} reported; not acknowledged at a kill: "
+        f"{min(open_at_kill, default=0)} .. {max(open_at_kill, default=0)}, "
+        f"{sum(open_at_kill) // max(1, len(open_at_kill))} on average"
+    )
+    if answered < 100 or not kills["daemon"]:
+        faults.append("too little happened")
+    return faults
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=3600)
+    parser.add_argument("--rounds", type=int, default=1000, help="kills, at most")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--bin", type=Path, default=ROOT / "build/san/bin")
+    args = parser.parse_args()
+    os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+    with tempfile.TemporaryDirectory() as folder:
+        faults = run(args.bin, Path(folder), args.seed, args.seconds, args.rounds)
+    for fault in faults:
+        print(f"daemon: {fault}")
+    print("daemon: FAILED" if faults else "daemon: nothing lost, nothing twice, all in order")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
