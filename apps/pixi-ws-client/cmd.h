@@ -23,7 +23,7 @@ struct app {
     bool wants_no_key;               /* connect --no-key */
     struct override overrides[OVERRIDES_MAX];
     size_t override_count;
-    bool may_use_daemon;             /* send, request, listen, without --direct */
+    bool may_use_daemon; /* send, request, listen, without --direct */
 };
 
 /* options.c */

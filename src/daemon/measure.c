@@ -333,6 +333,7 @@ void pixi_daemon_measure_linked(struct pixi_daemon *d)
         return;
     m->is_pinging = false;
     m->pinged_ms = 0;
+    m->told_count = pixi_outbox_stats(d->outbox).count; /* the line is told anew now */
     pixi_improve_linked(&m->improve, d->uplink.policy.server, (d->loop->now_ms - m->dialled_ms) * 1000,
                         d->loop->now_ms);
     if (holds_keepalive(d))

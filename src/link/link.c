@@ -1,4 +1,4 @@
-#include "link/link.h"
+#include "link/link_state.h"
 #include "base/base64.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@ static void tell_end(struct pixi_task *task)
     k->handlers->on_close(k, &end);
 }
 
-static void set_end(struct pixi_link *k, int err, uint16_t code, struct pixi_cur reason, bool is_ours)
+void pixi_link_set_end(struct pixi_link *k, int err, uint16_t code, struct pixi_cur reason, bool is_ours)
 {
     size_t len = pixi_cur_left(&reason);
 
@@ -34,12 +34,12 @@ static void set_end(struct pixi_link *k, int err, uint16_t code, struct pixi_cur
         memcpy(k->end.reason, reason.p, len);
 }
 
-static void set_error(struct pixi_link *k, int err, bool is_ours)
+void pixi_link_set_error(struct pixi_link *k, int err, bool is_ours)
 {
-    set_end(k, err, PIXI_WS_CLOSE_ABNORMAL, pixi_cur_init(NULL, 0), is_ours);
+    pixi_link_set_end(k, err, PIXI_WS_CLOSE_ABNORMAL, pixi_cur_init(NULL, 0), is_ours);
 }
 
-static void finish(struct pixi_link *k)
+void pixi_link_finish(struct pixi_link *k)
 {
     if (k->state == PIXI_LINK_CLOSED)
         return;
@@ -52,13 +52,13 @@ static void finish(struct pixi_link *k)
 
 void pixi_link_drop(struct pixi_link *k, int err)
 {
-    set_error(k, err, true);
-    finish(k);
+    pixi_link_set_error(k, err, true);
+    pixi_link_finish(k);
 }
 
 /* All is said. The server ends the TCP connection first, so that the client's port is not the one that waits
  * (§7.1.1); both give the other close_ms. */
-static void linger(struct pixi_link *k)
+void pixi_link_linger(struct pixi_link *k)
 {
     k->state = PIXI_LINK_LINGER;
     k->left = k->tcp.sent;
@@ -76,7 +76,7 @@ static void end_lingering(struct pixi_link *k)
     if (is_taken)
         pixi_loop_set_timer(k->loop, &k->timer, k->limits->close_ms);
     else
-        finish(k);
+        pixi_link_finish(k);
 }
 
 /* --- sending ------------------------------------------------------------------------------------------------- */
@@ -195,7 +195,7 @@ int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len)
     return pixi_link_send(k, PIXI_WS_PING, bytes, len);
 }
 
-static void put_close(struct pixi_link *k, uint16_t code, struct pixi_cur reason)
+void pixi_link_put_close(struct pixi_link *k, uint16_t code, struct pixi_cur reason)
 {
     uint8_t payload[PIXI_WS_CONTROL_MAX];
 
@@ -211,16 +211,16 @@ void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason)
         return;
     }
     if (k->form == PIXI_LINK_BYTES) {
-        set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
-        linger(k);
+        pixi_link_set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
+        pixi_link_linger(k);
         return;
     }
     if (k->form == PIXI_LINK_LINES) {
-        set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
-        finish(k);
+        pixi_link_set_end(k, PIXI_OK, code, pixi_cur_init(NULL, 0), true);
+        pixi_link_finish(k);
         return;
     }
-    put_close(k, code, reason ? pixi_cur_str(reason) : pixi_cur_init(NULL, 0));
+    pixi_link_put_close(k, code, reason ? pixi_cur_str(reason) : pixi_cur_init(NULL, 0));
     if (k->state == PIXI_LINK_CLOSED)
         return;
     k->state = PIXI_LINK_CLOSE_SENT;
@@ -235,261 +235,14 @@ void pixi_link_fail(struct pixi_link *k, int err)
         pixi_link_drop(k, err);
         return;
     }
-    set_error(k, err, true);
+    pixi_link_set_error(k, err, true);
     if (k->state == PIXI_LINK_OPEN && k->form != PIXI_LINK_BYTES)
-        put_close(k, pixi_ws_close_for(err), pixi_cur_str(pixi_err_text(err)));
+        pixi_link_put_close(k, pixi_ws_close_for(err), pixi_cur_str(pixi_err_text(err)));
     if (k->state == PIXI_LINK_CLOSED)
         return;
     /* §7.1.7: whoever fails the connection may end it at once; lingering lets the close frame be read */
-    linger(k);
+    pixi_link_linger(k);
     pixi_tcp_shutdown(&k->tcp);
-}
-
-/* --- receiving ----------------------------------------------------------------------------------------------- */
-
-static void on_peer_close(struct pixi_link *k, const struct pixi_ws_event *e)
-{
-    bool is_ours = k->state == PIXI_LINK_CLOSE_SENT;
-
-    set_end(k, PIXI_OK, e->code, e->reason, is_ours);
-    if (!is_ours)
-        put_close(k, e->code, pixi_cur_init(NULL, 0));
-    if (k->state != PIXI_LINK_CLOSED)
-        linger(k);
-}
-
-static void on_data(struct pixi_link *k, const struct pixi_ws_event *e)
-{
-    if (k->state != PIXI_LINK_OPEN && !k->hears_out)
-        return; /* we have said close: it is passed over, as the reader must still find the peer's close */
-    if (e->is_last)
-        k->begun_ms = 0;
-    if (e->is_first && e->is_last) {
-        k->handlers->on_message(k, e->message, e->bytes, e->len);
-        return;
-    }
-    if (e->is_first)
-        k->partial = pixi_loop_borrow(k->loop, k->limits->message_bytes);
-    pixi_buf_put(&k->partial, e->bytes, e->len);
-    if (k->partial.err) {
-        pixi_link_fail(k, k->partial.err == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : k->partial.err);
-    } else if (e->is_last) {
-        struct pixi_buf whole = k->partial;
-
-        k->partial = pixi_buf_init(0);
-        k->handlers->on_message(k, e->message, whole.bytes, whole.len);
-        pixi_loop_give_back(k->loop, &whole);
-    }
-}
-
-static void on_ping(struct pixi_link *k, const struct pixi_ws_event *e)
-{
-    int rc = k->state == PIXI_LINK_OPEN ? pixi_link_send(k, PIXI_WS_PONG, e->bytes, e->len) : PIXI_OK;
-
-    if (rc == PIXI_E_QUEUE)
-        pixi_link_drop(k, rc); /* it sends pings and reads no answers */
-}
-
-static void on_event(struct pixi_link *k, const struct pixi_ws_event *e)
-{
-    switch (e->type) {
-    case PIXI_WS_EVENT_DATA: on_data(k, e); return;
-    case PIXI_WS_EVENT_CLOSE: on_peer_close(k, e); return;
-    case PIXI_WS_EVENT_PING: on_ping(k, e); break;
-    case PIXI_WS_EVENT_PONG: break;
-    }
-    if (k->state == PIXI_LINK_OPEN && k->handlers->on_control)
-        k->handlers->on_control(k, e->type, e->bytes, e->len);
-}
-
-static void read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
-{
-    uint8_t *p = bytes, *end = bytes + len;
-    struct pixi_ws_event e;
-    int rc = PIXI_OK;
-
-    while (rc == PIXI_OK && (k->state == PIXI_LINK_OPEN || k->state == PIXI_LINK_CLOSE_SENT)) {
-        rc = pixi_ws_reader_next(&k->reader, &p, end, &e);
-        if (rc == PIXI_OK)
-            on_event(k, &e);
-    }
-    if (rc < 0)
-        pixi_link_fail(k, rc);
-    if (pixi_ws_reader_is_idle(&k->reader))
-        k->begun_ms = 0;
-    else if (!k->begun_ms)
-        k->begun_ms = k->loop->now_ms;
-}
-
-/* --- a plain stream ---------------------------------------------------------------------------------------------- */
-
-static void keep_part(struct pixi_link *k, const uint8_t *bytes, size_t len)
-{
-    if (!k->partial.max)
-        k->partial = pixi_loop_borrow(k->loop, k->limits->message_bytes);
-    pixi_buf_put(&k->partial, bytes, len);
-    if (k->partial.err)
-        pixi_link_drop(k, k->partial.err == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : k->partial.err);
-}
-
-static void read_lines(struct pixi_link *k, uint8_t *bytes, size_t len)
-{
-    uint8_t *end = bytes + len, *newline;
-
-    while (k->state == PIXI_LINK_OPEN && (newline = memchr(bytes, '\n', (size_t)(end - bytes)))) {
-        if (k->partial.len == 0) {
-            k->handlers->on_message(k, PIXI_WS_TEXT, bytes, (size_t)(newline - bytes));
-        } else {
-            struct pixi_buf whole;
-
-            keep_part(k, bytes, (size_t)(newline - bytes));
-            whole = k->partial;
-            k->partial = pixi_buf_init(0);
-            if (k->state == PIXI_LINK_OPEN)
-                k->handlers->on_message(k, PIXI_WS_TEXT, whole.bytes, whole.len);
-            pixi_loop_give_back(k->loop, &whole);
-        }
-        bytes = newline + 1;
-    }
-    if (k->state == PIXI_LINK_OPEN && bytes != end)
-        keep_part(k, bytes, (size_t)(end - bytes));
-}
-
-void pixi_link_lines(struct pixi_link *k, const char *protocol)
-{
-    k->form = PIXI_LINK_LINES;
-    k->state = PIXI_LINK_OPEN;
-    k->was_open = true;
-    k->heard_ms = k->loop->now_ms;
-    k->handlers->on_open(k, pixi_cur_str(protocol));
-}
-
-/* --- the opening handshake ------------------------------------------------------------------------------------ */
-
-static void open_up(struct pixi_link *k, struct pixi_cur protocol)
-{
-    k->state = PIXI_LINK_OPEN;
-    k->was_open = true;
-    pixi_ws_reader_init(&k->reader, k->role == PIXI_SERVER ? PIXI_CLIENT : PIXI_SERVER,
-                        k->limits->message_bytes);
-    if (k->limits->ping_ms)
-        pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms);
-    else
-        pixi_loop_cancel_timer(k->loop, &k->timer);
-    k->handlers->on_open(k, protocol);
-}
-
-void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, struct pixi_cur protocol)
-{
-    struct pixi_buf b = pixi_loop_borrow(k->loop, 4096);
-    int rc;
-
-    pixi_ws_response_put(&b, r, protocol);
-    rc = b.err ? b.err : pixi_tcp_send(&k->tcp, b.bytes, b.len);
-    pixi_loop_give_back(k->loop, &b);
-    if (rc == PIXI_OK)
-        open_up(k, protocol);
-    else
-        pixi_link_drop(k, rc);
-}
-
-void pixi_link_respond(struct pixi_link *k, const struct pixi_buf *response)
-{
-    pixi_link_respond_shared(k, response, NULL);
-}
-
-void pixi_link_respond_shared(struct pixi_link *k, const struct pixi_buf *head, struct pixi_shared *body)
-{
-    int rc = head->err ? head->err : pixi_tcp_send(&k->tcp, head->bytes, head->len);
-
-    if (rc == PIXI_OK && body)
-        rc = pixi_tcp_send_shared(&k->tcp, body);
-    if (rc != PIXI_OK) {
-        pixi_link_drop(k, rc);
-        return;
-    }
-    set_error(k, PIXI_E_WS_STATUS, true);
-    linger(k);
-}
-
-static void on_request_bytes(struct pixi_link *k, struct pixi_cur *in)
-{
-    struct pixi_http_head head;
-    struct pixi_ws_request request;
-    int rc = pixi_http_request_decode(in, &k->limits->http, &head);
-
-    if (rc == PIXI_MORE)
-        return;
-    if (rc != PIXI_OK) {
-        k->handlers->on_request(k, NULL, rc, NULL);
-        return;
-    }
-    rc = pixi_ws_request_check(&head, &request);
-    k->handlers->on_request(k, &head, rc, rc == PIXI_OK ? &request : NULL);
-}
-
-static void on_response_bytes(struct pixi_link *k, struct pixi_cur *in)
-{
-    struct pixi_http_head head;
-    struct pixi_cur protocol;
-    int rc = pixi_http_response_decode(in, &k->limits->http, &head);
-
-    if (rc == PIXI_MORE)
-        return;
-    if (rc == PIXI_OK)
-        rc = pixi_ws_response_check(&head, &k->hello, &protocol);
-    if (rc == PIXI_OK) {
-        open_up(k, protocol);
-        return;
-    }
-    set_error(k, rc, rc != PIXI_E_WS_STATUS);
-    if (rc == PIXI_E_WS_STATUS) {
-        k->end.status = head.status;
-        if (k->handlers->on_refused)
-            k->handlers->on_refused(k, &head, *in);
-    }
-    finish(k);
-}
-
-/* Reads a head; what follows it in the same bytes is the stream already. */
-static void read_head(struct pixi_link *k, uint8_t *bytes, size_t len)
-{
-    struct pixi_cur in = pixi_cur_init(bytes, len);
-
-    if (k->role == PIXI_SERVER)
-        on_request_bytes(k, &in);
-    else
-        on_response_bytes(k, &in);
-    if (in.p != in.end)
-        read_frames(k, bytes + (in.p - bytes), pixi_cur_left(&in));
-}
-
-static void on_handshake_bytes(struct pixi_link *k, uint8_t *bytes, size_t len)
-{
-    struct pixi_buf whole;
-
-    if (k->partial.len == 0) {
-        read_head(k, bytes, len);
-        if (k->state != PIXI_LINK_HANDSHAKE)
-            return;
-        k->partial = pixi_loop_borrow(k->loop, k->limits->http.head_bytes + PIXI_RX_LEN);
-        pixi_buf_put(&k->partial, bytes, len);
-        if (k->partial.err)
-            pixi_link_drop(k, k->partial.err);
-        return;
-    }
-    pixi_buf_put(&k->partial, bytes, len);
-    if (k->partial.err) {
-        pixi_link_drop(k, k->partial.err);
-        return;
-    }
-    whole = k->partial; /* a message may need k->partial while these bytes are read */
-    k->partial = pixi_buf_init(0);
-    read_head(k, whole.bytes, whole.len);
-    if (k->state == PIXI_LINK_HANDSHAKE)
-        k->partial = whole;
-    else
-        pixi_loop_give_back(k->loop, &whole);
 }
 
 /* --- what TCP and the clock tell ------------------------------------------------------------------------------ */
@@ -500,20 +253,20 @@ static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
 
     k->heard_ms = k->loop->now_ms;
     if (k->form == PIXI_LINK_LINES) {
-        read_lines(k, bytes, len);
+        pixi_link_read_lines(k, bytes, len);
         return;
     }
     if (k->is_pinged && k->state == PIXI_LINK_OPEN)
         pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms); /* not the rest of pong_ms */
     k->is_pinged = false;
     if (k->state == PIXI_LINK_HANDSHAKE)
-        on_handshake_bytes(k, bytes, len);
+        pixi_link_read_handshake(k, bytes, len);
     else if (k->form == PIXI_LINK_BYTES && k->state == PIXI_LINK_OPEN)
         k->handlers->on_message(k, PIXI_WS_BINARY, bytes, len);
     else if (k->state != PIXI_LINK_LINGER)
-        read_frames(k, bytes, len);
+        pixi_link_read_frames(k, bytes, len);
     else if ((k->lingered += len) > LINGER_BYTES)
-        finish(k); /* it hears nothing, it only talks */
+        pixi_link_finish(k); /* it hears nothing, it only talks */
 }
 
 static void on_secure(struct pixi_tcp *t, int err)
@@ -521,8 +274,8 @@ static void on_secure(struct pixi_tcp *t, int err)
     struct pixi_link *k = OF(tcp, t);
 
     if (err != PIXI_OK) {
-        set_error(k, err, true);
-        finish(k);
+        pixi_link_set_error(k, err, true);
+        pixi_link_finish(k);
     } else if (k->role == PIXI_CLIENT) {
         k->is_to_secure = false;
         k->handlers->on_secured(k);
@@ -539,11 +292,11 @@ static void on_end(struct pixi_tcp *t, int err)
         return;
     }
     if (k->form == PIXI_LINK_BYTES && err == PIXI_OK) /* the only end that there is */
-        set_end(k, PIXI_OK, PIXI_WS_CLOSE_NONE, pixi_cur_init(NULL, 0), false);
+        pixi_link_set_end(k, PIXI_OK, PIXI_WS_CLOSE_NONE, pixi_cur_init(NULL, 0), false);
     /* the end without a closing handshake: an orderly FIN, or worse */
-    set_error(k, err ? err : PIXI_E_WS_NO_CLOSE, k->state == PIXI_LINK_CLOSE_SENT);
+    pixi_link_set_error(k, err ? err : PIXI_E_WS_NO_CLOSE, k->state == PIXI_LINK_CLOSE_SENT);
     k->end.sys_errno = err ? sys_errno : 0;
-    finish(k);
+    pixi_link_finish(k);
 }
 
 static void on_drained(struct pixi_tcp *t)
@@ -551,7 +304,7 @@ static void on_drained(struct pixi_tcp *t)
     struct pixi_link *k = OF(tcp, t);
 
     if (k->state == PIXI_LINK_LINGER && t->is_ended)
-        finish(k);
+        pixi_link_finish(k);
     else if (k->state == PIXI_LINK_OPEN && k->handlers->on_drained)
         k->handlers->on_drained(k);
 }

@@ -41,7 +41,7 @@ def test_numbers_for_prometheus(hub, daemon, root, tmp_path):
     machine = daemon(hub(), daemon__metrics_file=str(file))
     machine.wait_status(lambda s: file.exists())
     text = file.read_text()
-    page = (root / "docs/metrics.md").read_text()
+    page = (root / "docs/daemon.md").read_text()
     told = re.findall(r"^# HELP (pixi_daemon_\w+) (.*)\n# TYPE \1 (\w+)\n\1 [\d.]+$", text, re.M)
     assert len(told) == text.count("# HELP")
     assert [f"| `{name}` | {kind} | {words} |" for name, words, kind in told] == re.findall(

@@ -11,6 +11,7 @@ import re
 import resource
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 from pathlib import Path
@@ -169,6 +170,13 @@ class Stage:
             line = ["/usr/bin/python3", world.__file__, json.dumps(what), *program, *flags, *(args or ("send", "a", "1"))]
             told.append(read(self.run(line, cwd=self.tmp_path, env=env)))
         return told
+
+    def made_keys(self):
+        """A file of keys, as good as any."""
+        file = self.tmp_path / "some.keys"
+        file.write_text("{}")
+        file.chmod(0o600)
+        return file
 
     def dead_url(self, scheme="ws"):
         return f"{scheme}://127.0.0.1:{self.free_port()}/api/v1"
@@ -354,6 +362,47 @@ def _(s):
 @scenario("server-page")
 def _(s):
     return s.serve("--listen", "127.0.0.1:0", "--page", "nowhere", config={})
+
+
+def no_data(s, folder):
+    """The server with its messages in this folder, which it does not like."""
+    return s.serve("--listen", "127.0.0.1:0", "--keys", s.made_keys(), "--data", folder)
+
+
+@scenario("server-data-in-use")
+def _(s):
+    s.hub(data=str(s.tmp_path / "data"))
+    return no_data(s, s.tmp_path / "data")
+
+
+@scenario("server-data-open")
+def _(s):
+    (s.tmp_path / "data").mkdir()
+    (s.tmp_path / "data").chmod(0o777)
+    return no_data(s, s.tmp_path / "data")
+
+
+@scenario("server-data-nowhere")
+def _(s):
+    return no_data(s, "/nowhere/data")
+
+
+def left_data(s, sql):
+    """A server has left its messages, and somebody has changed the file."""
+    s.hub(data=str(s.tmp_path / "data")).proc.stop()
+    with contextlib.closing(sqlite3.connect(s.tmp_path / "data/hub.db")) as file:
+        file.execute(sql)
+    return no_data(s, s.tmp_path / "data")
+
+
+@scenario("server-data-newer")
+def _(s):
+    return left_data(s, "PRAGMA user_version = 2")
+
+
+@scenario("server-data-foreign")
+def _(s):
+    return left_data(s, "PRAGMA application_id = 5")
 
 
 @scenario("server-port-taken")

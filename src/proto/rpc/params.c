@@ -8,11 +8,11 @@
 /* One row a method: what it takes and what it must have. */
 static const struct {
     const char *name;
-    unsigned takes, needs, local; /* local: what the daemon's socket takes as well */
+    unsigned takes, needs;
 } methods[PIXI_RPC_METHODS] = {
     [PIXI_RPC_PUBLISH] = {"publish",
                           HAS(TOPIC) | HAS(PAYLOAD) | HAS(RETAIN) | HAS(EXPIRY) | HAS(HEADERS) | HAS(KEY),
-                          HAS(TOPIC) | HAS(PAYLOAD), HAS(PRIORITY)},
+                          HAS(TOPIC) | HAS(PAYLOAD)},
     [PIXI_RPC_SUBSCRIBE] = {"subscribe", HAS(FILTER) | HAS(SINCE) | HAS(RETAINED) | HAS(BATCH) | HAS(LATEST),
                             HAS(FILTER)},
     [PIXI_RPC_UNSUBSCRIBE] = {"unsubscribe", HAS(FILTER), HAS(FILTER)},
@@ -30,9 +30,15 @@ static const struct {
     [PIXI_RPC_UNSUBSCRIBED] = {"unsubscribed", HAS(FILTER) | HAS(ERROR), HAS(FILTER)},
     [PIXI_RPC_GOING_AWAY] = {"going_away", HAS(RECONNECT), 0},
     [PIXI_RPC_STATUS] = {"status", 0, 0},
-    [PIXI_RPC_REJECTED] = {"rejected", 0, 0, HAS(LIMIT)},
+    [PIXI_RPC_REJECTED] = {"rejected", 0, 0},
     [PIXI_RPC_STORED] = {"stored", HAS(ID) | HAS(EPOCH) | HAS(OFFSET), HAS(ID)},
     [PIXI_RPC_GAP] = {"gap", HAS(FILTER), HAS(FILTER)},
+};
+
+/* What the daemon's socket takes as well. */
+static const unsigned local_takes[PIXI_RPC_METHODS] = {
+    [PIXI_RPC_PUBLISH] = HAS(PRIORITY),
+    [PIXI_RPC_REJECTED] = HAS(LIMIT),
 };
 
 /* What is being read. The text was checked to be JSON, so the reader itself does not fail. */
@@ -491,7 +497,7 @@ int pixi_rpc_params_read(enum pixi_rpc_method m, struct pixi_cur text, struct pi
 
 int pixi_rpc_local_read(enum pixi_rpc_method m, struct pixi_cur text, struct pixi_rpc_params *out)
 {
-    return read_params(m, text, methods[m].takes | methods[m].local, out);
+    return read_params(m, text, methods[m].takes | local_takes[m], out);
 }
 
 int pixi_rpc_result_read(struct pixi_cur text, struct pixi_rpc_params *out)
