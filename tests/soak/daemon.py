@@ -162,7 +162,7 @@ def main():
     args = parser.parse_args()
     os.environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
     with tempfile.TemporaryDirectory() as folder:
-        faults = run(args.bin, Path(folder), args.seed, args.seconds, args.rounds)
+        faults = run(args.bin, Path(folder), args.seed, args.seconds, args.rounds, rest_s=0.03)
     for fault in faults:
         print(f"daemon: {fault}")
     print("daemon: FAILED" if faults else "daemon: nothing lost, nothing twice, all in order")
