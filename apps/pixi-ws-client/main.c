@@ -219,7 +219,9 @@ static const struct cli_row environment[] = {
 static const struct cli_row see_also[] = {{"pixi-ws-server", "1"}, {0}};
 
 const struct cli_program cli_program = {
-    {"pixi-ws-client", "[--settings FILE] [--url URL] [--dialect NAME] [--json] COMMAND ...",
+    {"pixi-ws-client",
+     "[--settings FILE] [--url URL] [--dialect NAME] [--json]\n"
+     "COMMAND ...",
      "connects programs to a Pixi server, and proves that it works", own_options,
      "These options may also stand behind the command. COMMAND --help tells about a command,\n"
      "explain CODE about what went wrong.\n\n"
@@ -318,7 +320,11 @@ int main(int argc, char **argv)
 {
     const struct cli_command *command = NULL;
     struct app app = {0};
-    int exit_code = run(&app, argc, argv, &command);
+    int exit_code;
 
+    if (!isatty(
+            STDOUT_FILENO)) /* what a command prints is written at its end: then errno says why it could not be */
+        setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+    exit_code = run(&app, argc, argv, &command);
     return check_output(&app, command, exit_code);
 }

@@ -99,14 +99,14 @@ static void clear_suspect(struct pixi_daemon *d)
 }
 
 /* The connection went. Where the server objected to something, it may have been this: then they go one by one, until it is
- * known which. */
+ * known which. One that was lost beside others is only under suspicion, whatever came before. */
 static void take_loss(struct pixi_daemon *d, struct pixi_outbox_msg *m, const struct pixi_failure *f)
 {
     if (pixi_retry_resends(f)) {
         pixi_outbox_unanswered(d->outbox, m);
         return;
     }
-    if (d->suspects && pixi_outbox_stats(d->outbox).under_way == 1) {
+    if (d->alone == m->id) {
         pixi_log(PIXI_LOG_WARNING,
                  "message %llu to %.*s: the server closes the connection over it: refused for good",
                  (unsigned long long)m->id, (int)pixi_cur_left(&m->topic), (const char *)m->topic.p);
@@ -115,7 +115,8 @@ static void take_loss(struct pixi_daemon *d, struct pixi_outbox_msg *m, const st
                             pixi_daemon_now(d));
         return;
     }
-    d->suspects++;
+    if (d->suspects++ == 0)
+        pixi_outbox_widen(d->outbox, 1);
     pixi_outbox_unanswered(d->outbox, m);
 }
 
@@ -209,6 +210,7 @@ static void run_pump(struct pixi_task *task)
         if (rc != PIXI_OK)
             break; /* no memory: the next that comes tries again */
         pixi_outbox_sent(d->outbox, m);
+        d->alone = d->suspects ? m->id : 0;
     }
     check_drained(d);
 }
