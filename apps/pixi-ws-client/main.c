@@ -318,13 +318,14 @@ static int run(struct app *app, int argc, char **argv, const struct cli_command 
 
 int main(int argc, char **argv)
 {
+    static char buffer[1 << 16];
     const struct cli_command *command = NULL;
     struct app app = {0};
     int exit_code;
 
     if (!isatty(
             STDOUT_FILENO)) /* what a command prints is written at its end: then errno says why it could not be */
-        setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+        setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
     exit_code = run(&app, argc, argv, &command);
     return check_output(&app, command, exit_code);
 }

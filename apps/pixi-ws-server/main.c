@@ -88,9 +88,10 @@ static const struct cli_row see_also[] = {{"pixi-ws-client", "1"}, {0}};
 
 const struct cli_program cli_program = {
     {"pixi-ws-server",
-     "[--config FILE] [--keys FILE] [--data DIR] [--listen ADDR:PORT]...\n"
-     "[--tls-listen ADDR:PORT]... [--mqtt ADDR:PORT]... [--insecure] [--echo]\n"
-     "[--page DIR] [--log LEVEL]",
+     "[--config FILE] [--keys FILE] [--data DIR]\n"
+     "[--listen ADDR:PORT]... [--tls-listen ADDR:PORT]...\n"
+     "[--mqtt ADDR:PORT]... [--insecure] [--echo] [--page DIR]\n"
+     "[--log LEVEL]",
      "the Pixi hub: topics, requests and history over WebSocket", run_options,
      "It prints `listening on ADDR:PORT` when it is ready. SIGTERM tells every client when to come\n"
      "back, closes with 1012 and ends with 0. SIGHUP reads settings, API keys and certificate\n"
