@@ -28,7 +28,7 @@
 #                   programs that write to a daemon, which is killed as its server is
 #   make soak-mqtt  ten minutes (SOAK_S=600) of kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
 #   make test-system the systemd unit in a booted Debian 12
-#   make bench      topic index, store and fan-out in MQTT, measured beside what they are compared to
+#   make bench      topic index, store, fan-out and QoS 1 on disk in MQTT, measured beside what they are compared to
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
