@@ -26,9 +26,10 @@
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
 #   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change; then ten of
 #                   programs that write to a daemon, which is killed as its server is
+#   make fuzz       libFuzzer on every reader, for FUZZ_S=60 seconds each
 #   make soak-mqtt  ten minutes (SOAK_S=600) of kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
 #   make test-system the systemd unit in a booted Debian 12
-#   make bench      topic index, store and fan-out in MQTT, measured beside what they are compared to
+#   make bench      topic index, store, fan-out and QoS 1 on disk in MQTT, measured beside what they are compared to
 
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
@@ -118,6 +119,7 @@ include rust.mk
 include python.mk
 include image.mk
 include bench.mk
+include fuzz.mk
 .SECONDARY:
 -include $(wildcard $(foreach f,rel san val pic tsan,$(B)/$(f)/obj/*/*/*.d $(B)/$(f)/obj/*/*/*/*.d) $(foreach f,san val tsan,$(B)/$(f)/test/*/*/*.d \
                     $(B)/$(f)/test/*/*/*/*.d))
@@ -166,7 +168,7 @@ $(eval $(call unit,san))
 $(eval $(call unit,val))
 $(eval $(call unit,tsan))
 
-UNIT := $(TESTS:%.c=$(B)/san/test/%)
+UNIT := $(TESTS:%.c=$(B)/san/test/%) $(FUZZ_TESTS)
 # Those that have threads run under ThreadSanitizer as well: tests/unit/test_threads.py.
 TSAN_UNIT := $(B)/tsan/test/src/sqlite/worker_test $(B)/tsan/test/src/store/sqlite_thread_test
 .PHONY: unit-programs

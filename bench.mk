@@ -1,8 +1,8 @@
 # Benchmarks. Only ratios within one run say something: `make bench` measures each thing beside what it is compared to.
 # Included by Makefile.
 
-BENCHES := topics store outbox fanout
-$(B)/bench/%: bench/%.c bench/bench.h $(B)/rel/libpixi-core.a
+BENCHES := topics store outbox fanout durable
+$(B)/bench/%: bench/%.c bench/bench.h bench/mqtt.h $(B)/rel/libpixi-core.a
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
 	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -o $@ $< $(B)/rel/libpixi-core.a $(LDLIBS) -lsqlite3
@@ -19,3 +19,5 @@ bench: deps-build
 	@tools/install-deps bench
 	@$(MAKE) --no-print-directory $(B)/bin/pixi-ws-server
 	@bench/fanout.py | tee $(B)/bench/fanout.txt
+	@echo
+	@bench/durable.py | tee $(B)/bench/durable.txt

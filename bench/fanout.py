@@ -22,21 +22,20 @@ def free_port():
         return s.getsockname()[1]
 
 
-def start_pixi(folder):
+def start_pixi(folder, settings, *more):
     keys, config = folder / "keys", folder / "server.json"
     add = [ROOT / "build/bin/pixi-ws-server", "key", "--keys", keys, "add", "b", "--publish", "#", "--subscribe", "#"]
     key = subprocess.run(add, check=True, capture_output=True, text=True).stdout.strip()
-    # what mosquitto keeps, too: nothing of QoS 0
-    config.write_text(json.dumps({"history": [], "log": {"level": "error"}, "limits": {"connections_per_address": 5000, "handshakes": 5000}}))
-    args = [ROOT / "build/bin/pixi-ws-server", "--config", config, "--keys", keys, "--listen", "127.0.0.1:0"]
+    config.write_text(json.dumps({"log": {"level": "error"}} | settings))
+    args = [ROOT / "build/bin/pixi-ws-server", "--config", config, "--keys", keys, "--listen", "127.0.0.1:0", *more]
     proc = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
     return proc, int(proc.stdout.readline().rpartition(":")[2]), "/api/v1", key
 
 
-def start_mosquitto(folder):
+def start_mosquitto(folder, more=""):
     port, plain = free_port(), free_port()
     text = f"listener {plain} 127.0.0.1\nlistener {port} 127.0.0.1\nprotocol websockets\nsocket_domain ipv4\n"
-    (folder / "mosquitto.conf").write_text(text + "allow_anonymous true\nlog_type none\n")
+    (folder / "mosquitto.conf").write_text(text + "allow_anonymous true\nlog_type none\n" + more)
     proc = subprocess.Popen(["mosquitto", "-c", folder / "mosquitto.conf"], stderr=subprocess.DEVNULL)
     for _ in range(200):
         with socket.socket() as s:
@@ -65,8 +64,10 @@ def main():
     print("MQTT over WebSocket, QoS 0, 128 bytes: deliveries (median of", ROUNDS, "rounds)")
     print(f"{'subscribers':>12} {'server':>10} {'a second':>12} {'a processor second':>20} {'generator busy':>15}")
     ratios = {}
+    # what mosquitto keeps, too: nothing of QoS 0
+    settings = {"history": [], "limits": {"connections_per_address": 5000, "handshakes": 5000}}
     with tempfile.TemporaryDirectory() as name:
-        servers = {"pixi": start_pixi(Path(name)), "mosquitto": start_mosquitto(Path(name))}
+        servers = {"pixi": start_pixi(Path(name), settings), "mosquitto": start_mosquitto(Path(name))}
         try:
             for subscribers in (100, 1000):
                 runs = {server: [] for server in servers}

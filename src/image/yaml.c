@@ -395,12 +395,17 @@ int pixi_yaml_read(const char *file, struct pixi_cur text, const char *cut, stru
     struct reader r = {.file = file, .mistakes = mistakes, .last = {1, 1}};
     struct writer w = {.r = &r, .y = whole, .part = part, .cut = cut};
     struct node *root = NULL;
+    struct pixi_utf8 utf8 = {0};
+    size_t bad = pixi_cur_left(&text);
 
     r.arena = pixi_arena_init(64u * PIXI_YAML_FILE_MAX);
     if (pixi_cur_left(&text) > PIXI_YAML_FILE_MAX)
         refuse(&r, r.last, "more than 1 MiB", "a shorter description");
     else if (memchr(text.p ? text.p : (const uint8_t *)"", 0, pixi_cur_left(&text)))
         refuse(&r, r.last, "a byte 0", "text");
+    else if (pixi_utf8_feed(&utf8, text.p, pixi_cur_left(&text), &bad) != PIXI_OK ||
+             !pixi_utf8_is_whole(&utf8))
+        refuse(&r, pixi_json_locate(text.p, pixi_cur_left(&text), bad), "text that is not UTF-8", "UTF-8");
     else
         parse(&r, text, &root);
     if (r.err == PIXI_OK && !root)

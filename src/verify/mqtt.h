@@ -99,7 +99,7 @@ void pixi_vmqtt_send(struct pixi_vmqtt *m, struct pixi_cur bytes);
 enum pixi_vmqtt_came pixi_vmqtt_next(struct pixi_vmqtt *m, uint64_t deadline, struct pixi_vmqtt_packet *out);
 
 /* pixi_vmqtt_cut -- one packet at the front of in. PIXI_OK: moved past it | PIXI_MORE
- * PIXI_E_LIMIT: a remaining length of more than four bytes, or a packet of more than 256 KiB */
+ * PIXI_E_LIMIT: a remaining length of more than four bytes or not in its shortest form, or a packet of more than 256 KiB */
 int pixi_vmqtt_cut(struct pixi_cur *in, struct pixi_vmqtt_packet *out);
 
 /* pixi_vmqtt_cut_properties -- a length and as many bytes of properties, each well formed.   MQTT 5 §2.2.2

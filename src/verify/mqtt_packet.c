@@ -130,25 +130,39 @@ void pixi_vmqtt_put_subscribe(const struct pixi_vmqtt *m, struct pixi_buf *out, 
     pixi_buf_clear(&body);
 }
 
+/* A variable byte integer in its shortest form, of at most four bytes.   MQTT 5 §1.5.5, [MQTT-1.5.5-1] */
+static int read_varint(struct pixi_cur *c, uint64_t *out)
+{
+    uint64_t n = 0;
+
+    for (unsigned shift = 0; shift <= 21; shift += 7) {
+        if (pixi_cur_left(c) < 1)
+            return PIXI_MORE;
+        n |= (uint64_t)(*c->p & 127) << shift;
+        if (*c->p++ >= 128)
+            continue;
+        if (shift && c->p[-1] == 0)
+            return PIXI_E_LIMIT;
+        *out = n;
+        return PIXI_OK;
+    }
+    return PIXI_E_LIMIT;
+}
+
 int pixi_vmqtt_cut(struct pixi_cur *in, struct pixi_vmqtt_packet *out)
 {
     struct pixi_cur c = *in;
     struct pixi_vmqtt_packet p = {0};
-    size_t len = 0;
+    uint64_t len;
+    int rc;
 
     if (pixi_cur_left(&c) < 1)
         return PIXI_MORE;
     p.type = *c.p >> 4;
     p.flags = *c.p++ & 15;
-    for (unsigned shift = 0;; shift += 7) {
-        if (shift > 21)
-            return PIXI_E_LIMIT;
-        if (pixi_cur_left(&c) < 1)
-            return PIXI_MORE;
-        len |= (size_t)(*c.p & 127) << shift;
-        if (*c.p++ < 128)
-            break;
-    }
+    rc = read_varint(&c, &len);
+    if (rc)
+        return rc;
     if (len > PACKET_MAX)
         return PIXI_E_LIMIT;
     if (!pixi_cur_cut(&c, len, &p.body))
@@ -169,22 +183,6 @@ static const uint8_t kinds[] = {
     [0x25] = BYTE, [0x26] = PAIR, [0x27] = FOUR, [0x28] = BYTE, [0x29] = BYTE, [0x2a] = BYTE,
 };
 
-static bool cut_varint(struct pixi_cur *c, uint64_t *out)
-{
-    uint64_t n = 0;
-
-    for (unsigned shift = 0; shift <= 21; shift += 7) {
-        if (pixi_cur_left(c) < 1)
-            return false;
-        n |= (uint64_t)(*c->p & 127) << shift;
-        if (*c->p++ < 128) {
-            *out = n;
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool cut_text(struct pixi_cur *c, struct pixi_cur *out)
 {
     uint64_t len;
@@ -198,13 +196,13 @@ bool pixi_vmqtt_cut_property(struct pixi_cur *c, uint64_t *id, uint64_t *number,
 
     *number = 0;
     *text = pixi_cur_str("");
-    if (!cut_varint(c, id) || *id >= sizeof kinds)
+    if (read_varint(c, id) != PIXI_OK || *id >= sizeof kinds)
         return false;
     switch (kinds[*id]) {
     case BYTE: return pixi_cur_uint(c, 1, number);
     case TWO: return pixi_cur_uint(c, 2, number);
     case FOUR: return pixi_cur_uint(c, 4, number);
-    case VARINT: return cut_varint(c, number);
+    case VARINT: return read_varint(c, number) == PIXI_OK;
     case TEXT: return cut_text(c, text);
     case PAIR: return cut_text(c, text) && cut_text(c, &second);
     default: return false;
@@ -217,7 +215,7 @@ bool pixi_vmqtt_cut_properties(struct pixi_cur *body, struct pixi_cur *out)
     uint64_t len, id, number;
     struct pixi_cur text;
 
-    if (!cut_varint(body, &len) || !pixi_cur_cut(body, len, out))
+    if (read_varint(body, &len) != PIXI_OK || !pixi_cur_cut(body, len, out))
         return false;
     for (c = *out; pixi_cur_left(&c);)
         if (!pixi_vmqtt_cut_property(&c, &id, &number, &text))

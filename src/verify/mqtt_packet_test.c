@@ -19,8 +19,8 @@ static void heads(void **state)
     } rows[] = {
         {"PINGRESP", "\xd0\x00", 2, PIXI_OK},
         {"CONNACK", "\x20\x03\x00\x00\x00", 5, PIXI_OK},
-        {"a length of two bytes", "\x30\x82\x00\x00\x00", 5, PIXI_OK},
         {"a length of five bytes", "\x30\xff\xff\xff\xff\x01", 6, PIXI_E_LIMIT},
+        {"a length that is longer than need be", "\x30\x80\x00", 3, PIXI_E_LIMIT},
         {"over our own limit", "\x30\xff\xff\xff\x7f", 5, PIXI_E_LIMIT},
     };
 
@@ -73,6 +73,8 @@ static void reasons(void **state)
         {"CONNACK with two", 5, PIXI_VMQTT_CONNACK, "\x00\x87\x08\x24\x01\x1f\x00\x03\x62\x61\x64", 11, 0x87,
          "bad"},
         {"a property that does not exist", 5, PIXI_VMQTT_CONNACK, "\x00\x00\x02\x04\x00", 5, -1, ""},
+        {"a length of properties that is longer than need be", 5, PIXI_VMQTT_CONNACK, "\x00\x00\x80\x00", 4,
+         -1, ""},
         {"properties beyond the packet", 5, PIXI_VMQTT_CONNACK, "\x00\x00\x03\x24\x01", 5, -1, ""},
         {"bytes behind the properties", 5, PIXI_VMQTT_CONNACK, "\x00\x00\x00\x00", 4, -1, ""},
         {"PUBACK", 5, PIXI_VMQTT_PUBACK, "\x00\x07", 2, 0, ""},

@@ -1,9 +1,10 @@
 #include "proto/mqtt/reader.h"
+#include "mqtt_text.h"
 #include "vectors.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-enum { PACKET_MAX = 1048576, BODY_MAX = 2 * PACKET_MAX, SHOWN_MAX = 300, FEW_CUTS_FROM = 2000 };
+enum { PACKET_MAX = 1048576, BODY_MAX = 2 * PACKET_MAX, FEW_CUTS_FROM = 2000 };
 
 /* How a stream begins before the vector's own bytes. */
 enum start { FRESH, AFTER_3, AFTER_5 };
@@ -13,75 +14,6 @@ struct how {
     unsigned version; /* of a server's stream */
     enum start start;
 };
-
-/* ---- packets as text ---- */
-
-/* Hex, or when it is long its length and a hash. */
-static void put_hex(struct pixi_buf *out, const char *name, struct pixi_cur c)
-{
-    uint64_t hash = 0xcbf29ce484222325;
-
-    if (!c.p)
-        return;
-    pixi_buf_putf(out, ",%s=", name);
-    if (pixi_cur_left(&c) > SHOWN_MAX) {
-        pixi_buf_putf(out, "%zu:", pixi_cur_left(&c));
-        for (; c.p != c.end; c.p++)
-            hash = (hash ^ *c.p) * 0x100000001b3;
-        pixi_buf_putf(out, "%016jx", (uintmax_t)hash);
-    }
-    for (; c.p != c.end; c.p++)
-        pixi_buf_putf(out, "%02x", *c.p);
-}
-
-static void put_props(struct pixi_buf *out, const struct pixi_mqtt_props *props)
-{
-    struct pixi_cur rest = props->block;
-    struct pixi_mqtt_prop p;
-
-    while (pixi_mqtt_prop_next(&rest, &p)) {
-        assert_true(pixi_mqtt_prop_has(props, p.id));
-        pixi_buf_putf(out, ",%s=%u", pixi_mqtt_prop_name(p.id), p.num);
-        put_hex(out, "name", p.name);
-        put_hex(out, "val", p.val);
-    }
-    assert_ptr_equal(rest.p, rest.end);
-}
-
-static void put_connect(struct pixi_buf *out, const struct pixi_mqtt_connect *c)
-{
-    pixi_buf_putf(out, ",v%d,clean=%d,alive=%u", c->version, c->is_clean, c->keep_alive_s);
-    put_hex(out, "client", c->client_id);
-    put_hex(out, "user", c->user);
-    put_hex(out, "password", c->password);
-    if (!c->will.topic.p)
-        return;
-    put_hex(out, "will", c->will.topic);
-    put_hex(out, "payload", c->will.payload);
-    pixi_buf_putf(out, ",qos=%u,retain=%d", c->will.qos, c->will.is_retain);
-    put_props(out, &c->will.props);
-}
-
-static void put_packet(struct pixi_buf *out, const struct pixi_mqtt_packet *p)
-{
-    pixi_buf_putf(out, "%s,reason=%u,id=%u", pixi_mqtt_type_name(p->type), p->reason, p->id);
-    put_props(out, &p->props);
-    switch (p->type) {
-    case PIXI_MQTT_CONNECT: put_connect(out, &p->connect); break;
-    case PIXI_MQTT_CONNACK: pixi_buf_putf(out, ",session=%d", p->is_session_present); break;
-    case PIXI_MQTT_PUBLISH:
-        pixi_buf_putf(out, ",qos=%u,retain=%d,dup=%d", p->publish.qos, p->publish.is_retain,
-                      p->publish.is_dup);
-        put_hex(out, "topic", p->publish.topic);
-        put_hex(out, "payload", p->publish.payload);
-        break;
-    case PIXI_MQTT_SUBSCRIBE:
-    case PIXI_MQTT_UNSUBSCRIBE:
-    case PIXI_MQTT_SUBACK:
-    case PIXI_MQTT_UNSUBACK: put_hex(out, "list", p->list); break;
-    default: break;
-    }
-}
 
 /* ---- round trip ---- */
 
@@ -102,8 +34,8 @@ static void check_round_trip(const struct pixi_mqtt_reader *r, const struct pixi
     assert_int_equal(pixi_mqtt_head_decode(&c, r->from, r->version, &head), PIXI_OK);
     assert_int_equal(head.len, pixi_cur_left(&c));
     assert_int_equal(pixi_mqtt_packet_decode(&head, c, r->from, r->version, &again), PIXI_OK);
-    put_packet(&want, p);
-    put_packet(&got, &again);
+    mqtt_text_put(&want, p);
+    mqtt_text_put(&got, &again);
     if (!pixi_cur_equals(pixi_buf_cur(&want), pixi_buf_cur(&got)))
         fail_msg("%.*s became %.*s", (int)want.len, (char *)want.bytes, (int)got.len, (char *)got.bytes);
     pixi_buf_clear(&wire);

@@ -20,9 +20,11 @@ static int decode_len(struct pixi_cur *c, uint8_t len7, uint64_t *len)
     *len = len7;
     if (len7 < 126)
         return PIXI_OK;
+    if (width == 8 && c->p != c->end && *c->p & 0x80)
+        return PIXI_E_WS_LEN; /* bit 63: the first byte tells */
     if (!pixi_cur_uint(c, width, len))
         return PIXI_MORE;
-    return *len < least || *len >> 63 ? PIXI_E_WS_LEN : PIXI_OK;
+    return *len < least ? PIXI_E_WS_LEN : PIXI_OK;
 }
 
 int pixi_ws_frame_decode(struct pixi_cur *in, enum pixi_role from, struct pixi_ws_frame *out)
