@@ -15,9 +15,9 @@ enum { BOOT_MS = 90000, STEP_MS = 30000, VERIFY_MS = 90000, ARGS_MAX = 64 };
 
 static const char *file_of(const struct trial *t, const char *suffix)
 {
-    static char paths[2][WORLD_PATH + 32];
+    static char paths[4][WORLD_PATH + 32];
     static unsigned next;
-    char *path = paths[next++ % 2];
+    char *path = paths[next++ % 4];
 
     snprintf(path, sizeof paths[0], "%s.%s", t->stem, suffix);
     return access(path, R_OK) == 0 ? path : NULL;
@@ -25,9 +25,9 @@ static const char *file_of(const struct trial *t, const char *suffix)
 
 static const char *initramfs_of(const struct trial *t)
 {
-    const char *gz = file_of(t, "initramfs.cpio.gz");
+    const char *zst = file_of(t, "initramfs.cpio.zst");
 
-    return gz ? gz : file_of(t, "initramfs.cpio.zst");
+    return zst ? zst : file_of(t, "initramfs.cpio.gz");
 }
 
 /* The name of fw_cfg that the image takes its key from; empty: it takes none. */
@@ -158,7 +158,7 @@ static uint64_t since_start(const struct trial *t, struct pixi_cur line)
 static enum verdict check_files(struct trial *t)
 {
     if (!file_of(t, "vmlinuz") || !initramfs_of(t))
-        return trial_failed(t, "found no %s.vmlinuz with its .initramfs.cpio.gz", t->stem);
+        return trial_failed(t, "found no %s.vmlinuz with its .initramfs.cpio.zst", t->stem);
     return trial_ok(t, "kernel and initramfs are there");
 }
 
