@@ -42,4 +42,4 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=10s --start-period=5s --retries=3 \
     CMD ["pixi-ws-client", "verify", "--quick"]
 ENTRYPOINT ["/usr/lib/pixi/entry"]
-CMD ["pixi-ws-client", "listen", "--retry"]
+CMD ["pixi-ws-client", "daemon"]

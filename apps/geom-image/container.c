@@ -25,6 +25,7 @@ struct box {
         *environment[WORDS_MAX]; /* each to NULL */
     char user[64], stop_signal[32];
     uint32_t uid;
+    struct proc listener; /* a program beside the daemon */
 };
 
 static struct box box;
@@ -174,6 +175,9 @@ static void make_devices(void)
     chmod(path, 0666);
 }
 
+static const char by_daemon[] = "by the daemon at ";
+static const char past_daemon[] = "a program inside did not find the daemon, and went to the server itself";
+
 /* --- checks --------------------------------------------------------------------------------------------------- */
 
 static enum verdict check_layout(struct trial *t)
@@ -254,41 +258,94 @@ static enum verdict check_verify(struct trial *t)
     return v;
 }
 
-static enum verdict check_out(struct trial *t)
+static bool has_word(const char *word)
 {
-    const char *const command[] = {"pixi-ws-client.sh", "send", t->world.topic, "{\"from\":\"container\"}",
-                                   NULL};
-    struct proc proc;
-    enum verdict v = run_ok(t, &proc, command);
-    enum wait_end end;
-
-    proc_clear(&t->world.pump, &proc);
-    if (v != VERDICT_OK)
-        return v;
-    end = world_hears(&t->world, "{\"from\":\"container\"}", 1, STEP_MS);
-    return end == WAIT_DONE ? trial_ok(t, "a message from inside arrived outside")
-                            : trial_waited(t, end, "the message from inside to arrive outside");
-}
-
-static bool listens(void)
-{
-    for (const char *const *word = box.command; *word; word++)
-        if (strcmp(*word, "listen") == 0)
+    for (const char *const *w = box.command; *w; w++)
+        if (strcmp(*w, word) == 0)
             return true;
     return false;
+}
+
+static bool has_daemon(void)
+{
+    return has_word("daemon");
+}
+
+/* Why there is no link of the command's that could be tried; NULL: there is one. */
+static const char *lacks_link(void)
+{
+    return has_daemon() || has_word("listen") ? NULL : "the container's command is neither daemon nor listen";
+}
+
+/* Beside a daemon, a program that listens by it, as `docker exec` starts one. */
+static enum verdict start_listener(struct trial *t)
+{
+    const char *const command[] = {"pixi-ws-client.sh", "--verbose", "listen", t->world.topic, NULL};
+    struct pixi_cur line;
+    enum wait_end end;
+
+    if (!start(t, &box.listener, command, "container-listen.log", NULL))
+        return trial_failed(t, "%s was not started", command[0]);
+    end = wait_line(&t->world.pump, &box.listener.out, &box.listener, "listening to", 1, STEP_MS, NULL);
+    if (end != WAIT_DONE)
+        return trial_waited(t, end, "pixi-ws-client listen inside to subscribe");
+    return feed_line(&box.listener.out, by_daemon, 1, &line) ? VERDICT_OK
+                                                             : trial_failed(t, "%s", past_daemon);
 }
 
 static enum verdict check_command(struct trial *t)
 {
     enum wait_end end;
 
-    if (!listens())
-        return trial_skipped(t, "the container's command is not listen");
+    if (lacks_link())
+        return trial_skipped(t, "%s", lacks_link());
     if (!start(t, &t->subject, box.command, "container.log", NULL))
         return trial_failed(t, "%s was not started", box.command[0]);
-    end = wait_line(&t->world.pump, &t->subject.out, &t->subject, "listening to", 1, STEP_MS, NULL);
-    return end == WAIT_DONE ? trial_ok(t, "%s runs, as user %s", box.command[0], box.user)
-                            : trial_waited(t, end, "its subscription");
+    end = wait_line(&t->world.pump, &t->subject.out, &t->subject,
+                    has_daemon() ? "listening on" : "listening to", 1, STEP_MS, NULL);
+    if (end != WAIT_DONE)
+        return trial_waited(t, end, has_daemon() ? "its socket" : "its subscription");
+    if (has_daemon() && start_listener(t) != VERDICT_OK)
+        return VERDICT_FAILED;
+    return trial_ok(t, "%s runs, as user %s", box.command[0], box.user);
+}
+
+/* A message from inside, by the daemon where that is the command. */
+static enum verdict send_out(struct trial *t, const char *payload, const char *option)
+{
+    const char *const command[] = {
+        "pixi-ws-client.sh", "--verbose", "send", t->world.topic, payload, option, NULL};
+    struct pixi_cur line;
+    struct proc proc;
+    enum wait_end end;
+    enum verdict v;
+
+    if (!start(t, &proc, command, "container-send.log", NULL))
+        return trial_failed(t, "%s was not started", command[0]);
+    end = wait_exit(&t->world.pump, &proc, STEP_MS);
+    if (end != WAIT_DONE)
+        v = trial_waited(t, end, "pixi-ws-client send inside");
+    else if (proc.code != 0)
+        v = trial_failed(t, "pixi-ws-client send ended with exit code %d inside", proc.code);
+    else if (has_daemon() && !feed_line(&proc.out, by_daemon, 1, &line))
+        v = trial_failed(t, "%s", past_daemon);
+    else
+        v = VERDICT_OK;
+    proc_clear(&t->world.pump, &proc);
+    return v;
+}
+
+static enum verdict check_out(struct trial *t)
+{
+    static const char payload[] = "{\"from\":\"container\"}";
+    enum wait_end end;
+
+    if (send_out(t, payload, NULL) != VERDICT_OK)
+        return VERDICT_FAILED;
+    end = world_hears(&t->world, payload, 1, STEP_MS);
+    if (end != WAIT_DONE)
+        return trial_waited(t, end, "the message from inside to arrive outside");
+    return trial_ok(t, "a message from inside arrived outside%s", has_daemon() ? ", by the daemon" : "");
 }
 
 static enum verdict check_health(struct trial *t)
@@ -307,6 +364,7 @@ static enum verdict check_health(struct trial *t)
 
 static enum verdict send_in(struct trial *t, unsigned n)
 {
+    struct proc *hearer = has_daemon() ? &box.listener : &t->subject;
     char payload[64];
     const char *fault;
     enum wait_end end;
@@ -315,32 +373,60 @@ static enum verdict send_in(struct trial *t, unsigned n)
     fault = world_send(&t->world, payload);
     if (fault)
         return trial_failed(t, "%s", fault);
-    end = wait_line(&t->world.pump, &t->subject.out, &t->subject, payload, 1, STEP_MS, NULL);
+    end = wait_line(&t->world.pump, &hearer->out, hearer, payload, 1, STEP_MS, NULL);
     return end == WAIT_DONE ? VERDICT_OK : trial_waited(t, end, "the message from outside to arrive inside");
 }
 
 static enum verdict check_in(struct trial *t)
 {
-    if (!listens())
-        return trial_skipped(t, "the container's command is not listen");
-    return send_in(t, 1) == VERDICT_OK ? trial_ok(t, "a message from outside arrived inside")
-                                       : VERDICT_FAILED;
+    if (lacks_link())
+        return trial_skipped(t, "%s", lacks_link());
+    if (send_in(t, 1) != VERDICT_OK)
+        return VERDICT_FAILED;
+    return trial_ok(t, "a message from outside arrived inside%s", has_daemon() ? ", by the daemon" : "");
+}
+
+static enum verdict check_outbox(struct trial *t)
+{
+    static const char payload[] = "{\"from\":\"container\",\"server\":\"down\"}";
+    const char *fault;
+    enum wait_end end;
+
+    if (!has_daemon())
+        return trial_skipped(t, "the container's command is not daemon");
+    world_stop_server(&t->world);
+    /* retained, so that it does not matter who is back first: the listener outside or the daemon */
+    if (send_out(t, payload, "--retain") != VERDICT_OK)
+        return VERDICT_FAILED;
+    fault = world_start_server(&t->world);
+    if (fault)
+        return trial_failed(t, "%s", fault);
+    end = world_hears(&t->world, payload, 1, STEP_MS);
+    if (end != WAIT_DONE)
+        return trial_waited(t, end, "what was sent while the server was down");
+    return trial_ok(t, "sent while the server was down, arrived after");
+}
+
+/* A daemon has been through it already, and subscribes again without a word. */
+static enum verdict restart(struct trial *t)
+{
+    enum wait_end end;
+
+    if (has_daemon())
+        return VERDICT_OK;
+    if (!trial_restart(t))
+        return VERDICT_FAILED;
+    end = wait_line(&t->world.pump, &t->subject.out, &t->subject, " again: ", 1, STEP_MS, NULL);
+    return end == WAIT_DONE ? VERDICT_OK
+                            : trial_waited(t, end, "it to subscribe again after the server's restart");
 }
 
 static enum verdict check_restart(struct trial *t)
 {
-    const char *fault;
-    enum wait_end end;
-
-    if (!listens())
-        return trial_skipped(t, "the container's command is not listen");
-    world_stop_server(&t->world);
-    fault = world_start_server(&t->world);
-    if (fault)
-        return trial_failed(t, "%s", fault);
-    end = wait_line(&t->world.pump, &t->subject.out, &t->subject, " again: ", 1, STEP_MS, NULL);
-    if (end != WAIT_DONE)
-        return trial_waited(t, end, "it to subscribe again after the server's restart");
+    if (lacks_link())
+        return trial_skipped(t, "%s", lacks_link());
+    if (restart(t) != VERDICT_OK)
+        return VERDICT_FAILED;
     return send_in(t, 2) == VERDICT_OK ? trial_ok(t, "it went on after the server's restart")
                                        : VERDICT_FAILED;
 }
@@ -361,8 +447,9 @@ static enum verdict check_stop(struct trial *t)
 {
     enum wait_end end;
 
-    if (!listens())
-        return trial_skipped(t, "the container's command is not listen");
+    if (lacks_link())
+        return trial_skipped(t, "%s", lacks_link());
+    proc_clear(&t->world.pump, &box.listener);
     kill(t->subject.pid, stop_signal());
     end = wait_exit(&t->world.pump, &t->subject, STEP_MS);
     if (end != WAIT_DONE)
@@ -379,10 +466,11 @@ static const struct trial_check checks[] = {
     {"key", check_key, NULL},
     {"launcher", check_launcher, "put bin/pixi-ws-client.sh into websocket_settings.scripts"},
     {"verify", check_verify, "correct websocket_settings by what these lines say, and build again"},
-    {"inside-out", check_out, logs},
     {"command", check_command, logs},
+    {"inside-out", check_out, logs},
     {"health", check_health, logs},
     {"outside-in", check_in, logs},
+    {"outbox", check_outbox, logs},
     {"restart", check_restart, logs},
     {"stop", check_stop, logs},
 };
@@ -404,12 +492,13 @@ static const char *why_not(const struct trial *t)
 
 void trial_container(struct trial *t)
 {
-    box = (struct box){0};
+    box = (struct box){.listener = {.pid_fd = -1, .out = {.fd = -1, .log_fd = -1}}};
     snprintf(box.root, sizeof box.root, "%s/root", t->world.dir);
     spread_remove(box.root);
     t->talker = &t->subject;
     t->talker_log = "container.log";
     trial_run(t, "container", checks, sizeof checks / sizeof *checks, why_not(t));
+    proc_clear(&t->world.pump, &box.listener);
     proc_clear(&t->world.pump, &t->subject);
     spread_remove(box.root);
 }

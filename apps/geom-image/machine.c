@@ -15,9 +15,9 @@ enum { BOOT_MS = 90000, STEP_MS = 30000, VERIFY_MS = 90000, ARGS_MAX = 64 };
 
 static const char *file_of(const struct trial *t, const char *suffix)
 {
-    static char paths[2][WORLD_PATH + 32];
+    static char paths[4][WORLD_PATH + 32];
     static unsigned next;
-    char *path = paths[next++ % 2];
+    char *path = paths[next++ % 4];
 
     snprintf(path, sizeof paths[0], "%s.%s", t->stem, suffix);
     return access(path, R_OK) == 0 ? path : NULL;
@@ -25,9 +25,9 @@ static const char *file_of(const struct trial *t, const char *suffix)
 
 static const char *initramfs_of(const struct trial *t)
 {
-    const char *gz = file_of(t, "initramfs.cpio.gz");
+    const char *zst = file_of(t, "initramfs.cpio.zst");
 
-    return gz ? gz : file_of(t, "initramfs.cpio.zst");
+    return zst ? zst : file_of(t, "initramfs.cpio.gz");
 }
 
 /* The name of fw_cfg that the image takes its key from; empty: it takes none. */
@@ -155,10 +155,24 @@ static uint64_t since_start(const struct trial *t, struct pixi_cur line)
     return uptime_ms == SIZE_MAX ? 0 : t->kernel_ms + uptime_ms;
 }
 
+static const char past_daemon[] = "a program inside did not find the daemon, and went to the server itself";
+
+static bool has_daemon(const struct trial *t)
+{
+    return trial_runs_at_boot(t, "daemon");
+}
+
+/* Why there is no service whose link could be tried; NULL: there is one. */
+static const char *lacks_service(const struct trial *t)
+{
+    return has_daemon(t) || trial_runs_at_boot(t, "listen") ? NULL
+                                                            : "run_at_boot has neither daemon nor listen";
+}
+
 static enum verdict check_files(struct trial *t)
 {
     if (!file_of(t, "vmlinuz") || !initramfs_of(t))
-        return trial_failed(t, "found no %s.vmlinuz with its .initramfs.cpio.gz", t->stem);
+        return trial_failed(t, "found no %s.vmlinuz with its .initramfs.cpio.zst", t->stem);
     return trial_ok(t, "kernel and initramfs are there");
 }
 
@@ -248,33 +262,41 @@ static enum verdict check_verify(struct trial *t)
                              pixi_member_int(line, "attempt", &attempt) ? attempt : 1);
 }
 
-static enum verdict check_out(struct trial *t)
+/* Whether what a program inside reports went by the daemon, where one runs. */
+static bool went_right(const struct trial *t, struct pixi_cur line)
+{
+    char by[16];
+
+    return !has_daemon(t) || (pixi_member_string(line, "by", by, sizeof by) && strcmp(by, "daemon") == 0);
+}
+
+/* The nth message that the machine has sent itself. */
+static enum verdict take_sent(struct trial *t, unsigned nth)
 {
     struct pixi_cur line;
-    enum wait_end end = hear(t, "sent", 1, STEP_MS, &line);
+    enum wait_end end = hear(t, "sent", nth, STEP_MS, &line);
 
     if (end != WAIT_DONE)
         return trial_waited(t, end, "pixi-ws-client send inside");
     if (exit_of(line) != 0)
         return trial_failed(t, "pixi-ws-client send ended with exit code %lld inside",
                             (long long)exit_of(line));
+    return went_right(t, line) ? VERDICT_OK : trial_failed(t, "%s", past_daemon);
+}
+
+static enum verdict check_out(struct trial *t)
+{
+    enum wait_end end;
+
+    if (take_sent(t, 1) != VERDICT_OK)
+        return VERDICT_FAILED;
     end = world_hears(&t->world, "{\"from\":\"inside\"}", 1, STEP_MS);
     if (end != WAIT_DONE)
         return trial_waited(t, end, "the message from inside to arrive outside");
-    return trial_ok(t, "a message from inside arrived outside");
+    return trial_ok(t, "a message from inside arrived outside%s", has_daemon(t) ? ", by the daemon" : "");
 }
 
-static bool has_listener(const struct trial *t)
-{
-    const struct pixi_conf_strings *at_boot = &t->desc->ws.run_at_boot;
-
-    for (size_t i = 0; i < at_boot->count; i++)
-        if (pixi_cur_equals(at_boot->at[i], pixi_cur_str("listen")))
-            return true;
-    return false;
-}
-
-/* The nth message from outside, seen by the machine's service. */
+/* The nth message from outside, heard inside. */
 static enum verdict send_in(struct trial *t, unsigned n)
 {
     char payload[64];
@@ -289,14 +311,18 @@ static enum verdict send_in(struct trial *t, unsigned n)
     return end == WAIT_DONE ? VERDICT_OK : trial_waited(t, end, "the message from outside to arrive inside");
 }
 
+static bool order(struct trial *t, const char *line)
+{
+    return write(t->report.fd, line, strlen(line)) == (ssize_t)strlen(line);
+}
+
 /* The number of the service's process; 0: none runs. */
 static enum wait_end ask_pid(struct trial *t, unsigned nth, unsigned *pid)
 {
-    static const char question[] = "service\n";
     struct pixi_cur line;
     enum wait_end end = WAIT_ENDED;
 
-    if (nth == 1 || write(t->report.fd, question, sizeof question - 1) == sizeof question - 1)
+    if (nth == 1 || order(t, "service\n"))
         end = hear(t, "service", nth, STEP_MS, &line);
     *pid = end == WAIT_DONE ? (unsigned)(trial_milli(line, "pid") / 1000) : 0;
     return end;
@@ -307,52 +333,99 @@ static enum verdict check_in(struct trial *t)
     struct pixi_cur line;
     enum wait_end end;
 
-    if (!has_listener(t))
-        return trial_skipped(t, "run_at_boot has no listen");
+    if (lacks_service(t))
+        return trial_skipped(t, "%s", lacks_service(t));
     end = hear(t, "link", 1, STEP_MS, &line);
     if (end != WAIT_DONE)
-        return trial_waited(t, end, "the service listen to subscribe");
+        return trial_waited(t, end, "pixi-ws-client listen inside to subscribe");
+    if (!went_right(t, line))
+        return trial_failed(t, "%s", past_daemon);
     t->link_ms = since_start(t, line);
-    end = ask_pid(t, 1, &t->listener_pid);
+    end = ask_pid(t, 1, &t->service_pid);
     if (end != WAIT_DONE)
         return trial_waited(t, end, "the service's number");
     if (send_in(t, 1) != VERDICT_OK)
         return VERDICT_FAILED;
-    return trial_ok(t, "a message from outside arrived inside");
+    return trial_ok(t, "a message from outside arrived inside%s", has_daemon(t) ? ", by the daemon" : "");
+}
+
+static const char sent_meanwhile[] = "{\"from\":\"inside\",\"server\":\"down\"}";
+
+/* What the daemon was given while there was no server. That it came once is looked at after the restart. */
+static enum verdict check_outbox(struct trial *t)
+{
+    enum wait_end end;
+    const char *fault;
+
+    if (!has_daemon(t))
+        return trial_skipped(t, "run_at_boot has no daemon");
+    world_stop_server(&t->world);
+    if (!order(t, "send\n"))
+        return trial_failed(t, "it no longer takes orders");
+    if (take_sent(t, 2) != VERDICT_OK)
+        return VERDICT_FAILED;
+    fault = world_start_server(&t->world);
+    if (fault)
+        return trial_failed(t, "%s", fault);
+    end = world_hears(&t->world, sent_meanwhile, 1, STEP_MS);
+    if (end != WAIT_DONE)
+        return trial_waited(t, end, "what was sent while the server was down");
+    return trial_ok(t, "sent while the server was down, arrived after");
+}
+
+/* A daemon has been through it already, and gets from the server what came meanwhile: it subscribes without a word. */
+static enum verdict restart(struct trial *t)
+{
+    enum wait_end end;
+
+    if (has_daemon(t))
+        return VERDICT_OK;
+    if (!trial_restart(t))
+        return VERDICT_FAILED;
+    end = hear(t, "again", 1, STEP_MS, NULL);
+    return end == WAIT_DONE
+               ? VERDICT_OK
+               : trial_waited(t, end, "the service to subscribe again after the server's restart");
+}
+
+/* What the outbox had: another copy would have come before the message that was sent after it. */
+static enum verdict came_once(struct trial *t)
+{
+    struct pixi_cur line;
+    enum wait_end end = world_hears(&t->world, "{\"from\":\"outside\",\"number\":2}", 1, STEP_MS);
+
+    if (end != WAIT_DONE)
+        return trial_waited(t, end, "the message from outside to arrive outside, too");
+    return feed_line(&t->world.listener.out, sent_meanwhile, 2, &line)
+               ? trial_failed(t, "what was sent while the server was down arrived twice")
+               : VERDICT_OK;
 }
 
 static enum verdict check_restart(struct trial *t)
 {
     enum wait_end end;
-    const char *fault;
     unsigned pid;
 
-    if (!has_listener(t))
-        return trial_skipped(t, "run_at_boot has no listen");
-    world_stop_server(&t->world);
-    fault = world_start_server(&t->world);
-    if (fault)
-        return trial_failed(t, "%s", fault);
-    end = hear(t, "again", 1, STEP_MS, NULL);
-    if (end != WAIT_DONE)
-        return trial_waited(t, end, "the service to subscribe again after the server's restart");
-    if (send_in(t, 2) != VERDICT_OK)
+    if (lacks_service(t))
+        return trial_skipped(t, "%s", lacks_service(t));
+    if (restart(t) != VERDICT_OK || send_in(t, 2) != VERDICT_OK)
+        return VERDICT_FAILED;
+    if (has_daemon(t) && came_once(t) != VERDICT_OK)
         return VERDICT_FAILED;
     end = ask_pid(t, 2, &pid);
     if (end != WAIT_DONE)
         return trial_waited(t, end, "the service's number");
-    if (pid != t->listener_pid)
+    if (pid != t->service_pid)
         return trial_failed(t, "the service did not outlive the server's restart: it was started anew");
     return trial_ok(t, "the service went on after the server's restart");
 }
 
 static enum verdict check_poweroff(struct trial *t)
 {
-    static const char order[] = "poweroff\n";
     struct pixi_cur line;
     enum wait_end end;
 
-    if (write(t->report.fd, order, sizeof order - 1) != sizeof order - 1)
+    if (!order(t, "poweroff\n"))
         return trial_failed(t, "it no longer takes orders");
     end = wait_exit(&t->world.pump, &t->subject, STEP_MS);
     if (end != WAIT_DONE)
@@ -380,6 +453,7 @@ static const struct trial_check checks[] = {
     {"launcher", check_launcher, "put bin/pixi-ws-client.sh into websocket_settings.scripts"},
     {"inside-out", check_out, logs},
     {"outside-in", check_in, logs},
+    {"outbox", check_outbox, logs},
     {"restart", check_restart, logs},
     {"poweroff", check_poweroff, look},
 };

@@ -48,7 +48,7 @@ static const struct cli_command commands[] = {
     {"show", "[FILE]", "every member of the description and its value", show_options,
      "  geom-image show config/geom_os_image.yaml\n", NULL, cmd_show},
     {"build", "[FILE]", "make the image that the description describes", build_options,
-     "DIR gets NAME-VERSION.rootfs.tar, .oci, .initramfs.cpio.gz, .vmlinuz, .spdx.json and\n"
+     "DIR gets NAME-VERSION.rootfs.tar, .oci, .initramfs.cpio.zst, .vmlinuz, .spdx.json and\n"
      ".manifest.json, as outputs of the description says: all of them, or after an error\n"
      "none. The same sources give the same bytes.\n\n"
      "  geom-image build config/geom_os_image.yaml\n",

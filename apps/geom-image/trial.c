@@ -107,6 +107,27 @@ void trial_settings_sha256(const struct trial *t, char out[PIXI_SHA256_HEX])
     pixi_image_hex(sum, out);
 }
 
+bool trial_runs_at_boot(const struct trial *t, const char *name)
+{
+    const struct pixi_conf_strings *at_boot = &t->desc->ws.run_at_boot;
+
+    for (size_t i = 0; i < at_boot->count; i++)
+        if (pixi_cur_equals(at_boot->at[i], pixi_cur_str(name)))
+            return true;
+    return false;
+}
+
+bool trial_restart(struct trial *t)
+{
+    const char *fault;
+
+    world_stop_server(&t->world);
+    fault = world_start_server(&t->world);
+    if (fault)
+        trial_failed(t, "%s", fault);
+    return !fault;
+}
+
 /* --- running -------------------------------------------------------------------------------------------------- */
 
 static void put_tail(const struct trial *t)

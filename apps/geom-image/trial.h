@@ -26,7 +26,7 @@ struct trial {
     uint64_t started_ms; /* machine: QEMU's start */
     uint64_t kernel_ms;  /* after that: the kernel's start, on the machine's own clock */
     uint64_t network_ms, link_ms, verified_ms;
-    unsigned listener_pid; /* machine: of its service */
+    unsigned service_pid; /* machine: of the service whose link is tried */
 
     /* all in all */
     unsigned count[VERDICT_SKIPPED + 1];
@@ -61,6 +61,12 @@ size_t trial_milli(struct pixi_cur object, const char *name);
 
 /* trial_settings_sha256 -- of the settings that the description asks for, as 64 digits. */
 void trial_settings_sha256(const struct trial *t, char out[PIXI_SHA256_HEX]);
+
+/* trial_runs_at_boot -- whether websocket_settings.run_at_boot has that. */
+bool trial_runs_at_boot(const struct trial *t, const char *name);
+
+/* trial_restart -- the server is stopped and started anew. False: said. */
+bool trial_restart(struct trial *t);
 
 /* trial_take_verify -- the report of pixi-ws-client --json verify: what to say of it, and details of what failed. */
 enum verdict trial_take_verify(struct trial *t, struct pixi_cur report, int64_t exit_code, int64_t attempt);

@@ -7,6 +7,9 @@
 
 enum { PIECE = 64 << 10 };
 
+/* The highest whose window (8 MiB) needs no leave of who unpacks it. */
+#define ZSTD_LEVEL "19"
+
 /* The sink keeps its first failure, which is asked for after each entry. Told of it, libarchive 3.6 would not free its buffer. */
 static la_ssize_t on_write(struct archive *a, void *context, const void *bytes, size_t len)
 {
@@ -99,6 +102,10 @@ static int put_all(const struct pixi_image_tree *t, const struct pixi_image_arch
 
 static int set_up(const struct pixi_image_archive *how, struct archive *a)
 {
+    if (how->packing == PIXI_IMAGE_ZSTD &&
+        (archive_write_add_filter_zstd(a) != ARCHIVE_OK ||
+         archive_write_set_filter_option(a, "zstd", "compression-level", ZSTD_LEVEL) != ARCHIVE_OK))
+        return ARCHIVE_FATAL;
     if (how->format == PIXI_IMAGE_CPIO)
         return archive_write_set_format_cpio_newc(a);
     return archive_write_set_format_pax_restricted(a);

@@ -1,4 +1,4 @@
-/* archive.h -- a tree as a tar (POSIX.1-2001 pax where ustar does not do) or as an initramfs (cpio "newc", gzip). */
+/* archive.h -- a tree as a tar (POSIX.1-2001 pax where ustar does not do) or as an initramfs (cpio "newc", zstd). */
 #ifndef PIXI_IMAGE_ARCHIVE_H
 #define PIXI_IMAGE_ARCHIVE_H
 
@@ -18,6 +18,7 @@ struct pixi_image_archive {
 };
 
 /* pixi_image_archive_write -- a new file at path: the same tree gives the same bytes. Owners are numbers only.
+ *   out  written on PIXI_OK only; with PIXI_IMAGE_ZSTD both hashes are the file's
  *
  *   PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS: errno is kept */
 int pixi_image_archive_write(const struct pixi_image_tree *t, const struct pixi_image_archive *how,

@@ -102,9 +102,9 @@ static int write_vmlinuz(struct build *b)
 
 static int write_initramfs(struct build *b)
 {
-    int rc = write_archive(b, "initramfs.cpio.gz",
+    int rc = write_archive(b, "initramfs.cpio.zst",
                            &(struct pixi_image_archive){.format = PIXI_IMAGE_CPIO,
-                                                        .packing = PIXI_IMAGE_GZIP,
+                                                        .packing = PIXI_IMAGE_ZSTD,
                                                         .where = PIXI_IMAGE_INITRAMFS_ONLY,
                                                         .time = b->job->time});
 

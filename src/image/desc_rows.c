@@ -158,7 +158,8 @@ static bool check_key_source(struct pixi_cur v, struct pixi_conf_fault *fault)
 static bool check_boot(struct pixi_cur v, struct pixi_conf_fault *fault)
 {
     (void)fault;
-    return pixi_cur_equals(v, pixi_cur_str("listen")) || pixi_cur_equals(v, pixi_cur_str("verify"));
+    return pixi_cur_equals(v, pixi_cur_str("daemon")) || pixi_cur_equals(v, pixi_cur_str("listen")) ||
+           pixi_cur_equals(v, pixi_cur_str("verify"));
 }
 
 static bool check_label(struct pixi_cur v, struct pixi_conf_fault *fault)
@@ -290,7 +291,8 @@ static const struct pixi_conf_row rows[] = {
        .expected = "file:/PATH, credential:NAME or fw_cfg:NAME", .check = check_key_source),
     WS(api_key.bake_in, TEXT(1, PATH_LEN_MAX), .expected = "the path of a file with the key"),
     WS(api_key.everybody_gets_it, .kind = PIXI_CONF_BOOL),
-    WS(run_at_boot, TEXTS(0, 2), .initial = "[]", .expected = "listen or verify", .check = check_boot),
+    WS(run_at_boot, TEXTS(0, 3), .initial = "[]", .expected = "daemon, listen or verify",
+       .check = check_boot),
 };
 
 const struct pixi_conf_table pixi_image_table = {.rows = rows,

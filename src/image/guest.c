@@ -213,26 +213,70 @@ static void add_service(struct guest *g, const char *name, const char *user, con
     pixi_buf_putf(inittab, "::respawn:/usr/lib/pixi/service %s\n", name);
 }
 
+/* What run_at_boot may have as services, by the same names. */
+static const struct boot_service {
+    const char *name, *words[4]; /* to NULL */
+} boot_services[] = {
+    {"daemon", {"pixi-ws-client", "daemon"}},
+    {"listen", {"pixi-ws-client", "listen", "--retry"}},
+};
+enum { BOOT_SERVICES = sizeof boot_services / sizeof *boot_services };
+
+static bool is_at_boot(const struct guest *g, const char *name)
+{
+    for (size_t i = 0; i < BOOT_SERVICES; i++)
+        if (strcmp(name, boot_services[i].name) == 0)
+            return has(&g->d->ws.run_at_boot, name);
+    return false;
+}
+
+static void add_boot_service(struct guest *g, const struct boot_service *s, struct pixi_buf *inittab)
+{
+    struct pixi_cur words[4];
+    size_t count = 0;
+
+    for (; s->words[count]; count++)
+        words[count] = pixi_cur_str(s->words[count]);
+    add_service(g, s->name, program_user(g->d), words, count, inittab);
+}
+
 static void add_services(struct guest *g, struct pixi_buf *inittab)
 {
-    const struct pixi_cur listen[] = {pixi_cur_str("pixi-ws-client"), pixi_cur_str("listen"),
-                                      pixi_cur_str("--retry")};
-
     drop_services(g);
     for (size_t i = 0; i < g->d->services.count; i++) {
         const struct pixi_image_service *s = pixi_image_desc_service(g->d, i);
 
-        if (strcmp(s->name, "listen") == 0 && has(&g->d->ws.run_at_boot, "listen")) {
+        if (is_at_boot(g, s->name)) {
             pixi_image_desc_mistake_at(g->d, "services", i, g->mistakes,
-                                       "found the name \"listen\", expected another: it is the service of "
-                                       "websocket_settings.run_at_boot");
+                                       "found the name \"%s\", expected another: it is the service of "
+                                       "websocket_settings.run_at_boot",
+                                       s->name);
             g->rc = g->rc == PIXI_OK ? PIXI_E_SETTINGS : g->rc;
         } else {
             add_service(g, s->name, s->user, s->command.at, s->command.count, inittab);
         }
     }
-    if (has(&g->d->ws.run_at_boot, "listen"))
-        add_service(g, "listen", program_user(g->d), listen, sizeof listen / sizeof *listen, inittab);
+    for (size_t i = 0; i < BOOT_SERVICES; i++)
+        if (has(&g->d->ws.run_at_boot, boot_services[i].name))
+            add_boot_service(g, &boot_services[i], inittab);
+}
+
+/* Where the settings have its socket and its outbox, unless they say otherwise. */
+static void add_daemon_folders(struct guest *g)
+{
+    static const struct {
+        const char *path;
+        unsigned mode;
+    } folders[] = {{"/run/pixi-ws", 0755}, {"/var/lib/pixi-ws-client", 0700}};
+    uint32_t uid = 0;
+
+    pixi_image_uid(g->d, program_user(g->d), &uid);
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        add(g, (struct pixi_image_new){.path = folders[i].path,
+                                       .kind = PIXI_IMAGE_DIR,
+                                       .mode = folders[i].mode,
+                                       .uid = uid,
+                                       .gid = uid});
 }
 
 /* busybox init: boot ends before the others begin. */
@@ -300,6 +344,8 @@ int pixi_image_guest_add(struct pixi_image_desc *d, struct pixi_image_tree *t, s
     add_settings(&g);
     if (is_in(t, "busybox"))
         add_applets(&g);
+    if (has(&d->ws.run_at_boot, "daemon"))
+        add_daemon_folders(&g);
     if (d->kernel.package)
         add_init(&g);
     pixi_buf_clear(&g.text);

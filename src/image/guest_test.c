@@ -8,7 +8,7 @@
 #define SETTINGS "websocket_settings:\n  settings: {url: 'ws://10.0.2.2:8768/'}\n"
 #define MACHINE                                                                                              \
     "name: x\nversion: '1'\nkernel: {package: kernel}\nusers: [{name: pixi, uid: 990}]\n" SETTINGS           \
-    "  run_at_boot: [listen]\n"
+    "  run_at_boot: [daemon, listen]\n"
 
 static struct pixi_image_desc desc;
 static struct pixi_image_tree tree;
@@ -112,6 +112,7 @@ static void a_machine_has_init_and_its_services(void **state)
     assert_int_equal(n->where, PIXI_IMAGE_INITRAMFS_ONLY);
     assert_string_equal(text_of("/etc/inittab"), "::sysinit:/usr/lib/pixi/boot\n"
                                                  "::respawn:/usr/lib/pixi/service clock\n"
+                                                 "::respawn:/usr/lib/pixi/service daemon\n"
                                                  "::respawn:/usr/lib/pixi/service listen\n"
                                                  "::respawn:/usr/lib/pixi/logs\n"
                                                  "::once:/usr/lib/pixi/report\n"
@@ -119,10 +120,16 @@ static void a_machine_has_init_and_its_services(void **state)
                                                  "::ctrlaltdel:/bin/busybox reboot\n");
     assert_string_equal(text_of("/etc/pixi/services/clock"),
                         "SERVICE_USER='pixi'\nset -- 'it'\\''s' 'a b'\n");
+    assert_string_equal(text_of("/etc/pixi/services/daemon"),
+                        "SERVICE_USER='pixi'\nset -- 'pixi-ws-client' 'daemon'\n");
     assert_string_equal(text_of("/etc/pixi/services/listen"),
                         "SERVICE_USER='pixi'\nset -- 'pixi-ws-client' 'listen' '--retry'\n");
     n = pixi_image_tree_find(&tree, "/usr/lib/pixi/boot");
     assert_true(n && n->mode == 0755);
+    n = pixi_image_tree_find(&tree, "/run/pixi-ws");
+    assert_true(n && n->kind == PIXI_IMAGE_DIR && n->mode == 0755 && n->uid == 990 && n->gid == 990);
+    n = pixi_image_tree_find(&tree, "/var/lib/pixi-ws-client");
+    assert_true(n && n->kind == PIXI_IMAGE_DIR && n->mode == 0700 && n->uid == 990);
     n = pixi_image_tree_find(&tree, "/run/pixi");
     assert_true(n && n->kind == PIXI_IMAGE_DIR && n->mode == 01777);
     assert_non_null(strstr(text_of("/etc/pixi/guest.conf"), "PIXI_KEY_FOLDER='/run/pixi'\n"));
@@ -185,13 +192,14 @@ static void a_folder_that_others_use_is_not_taken(void **state)
     assert_int_equal(pixi_image_tree_find(&tree, "/run")->mode, 0755);
 }
 
-static void a_second_listen_is_refused(void **state)
+static void a_second_service_of_that_name_is_refused(void **state)
 {
     (void)state;
-    describe(MACHINE "services: [{name: listen, command: [a]}]\n");
+    describe(MACHINE "services: [{name: listen, command: [a]}, {name: daemon, command: [a]}]\n");
     put_programs();
     assert_int_equal(add_guest(), PIXI_E_SETTINGS);
     assert_true(is_told("services[0]: found the name \"listen\""));
+    assert_true(is_told("services[1]: found the name \"daemon\""));
 }
 
 int main(void)
@@ -203,7 +211,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_the_base_has_stays_but_its_services, begin, end),
         cmocka_unit_test_setup_teardown(what_is_missing_is_told_at_its_place, begin, end),
         cmocka_unit_test_setup_teardown(a_folder_that_others_use_is_not_taken, begin, end),
-        cmocka_unit_test_setup_teardown(a_second_listen_is_refused, begin, end),
+        cmocka_unit_test_setup_teardown(a_second_service_of_that_name_is_refused, begin, end),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 
 #include "image/spool.h"
 
-enum pixi_image_packing { PIXI_IMAGE_PLAIN, PIXI_IMAGE_GZIP };
+enum pixi_image_packing { PIXI_IMAGE_PLAIN, PIXI_IMAGE_GZIP, PIXI_IMAGE_ZSTD };
 
 struct pixi_image_sink; /* private */
 
@@ -14,7 +14,8 @@ struct pixi_image_written {
     uint64_t size;                   /* bytes of the file */
 };
 
-/* pixi_image_sink_open -- a new file at path, mode 0644. NULL: errno says why. */
+/* pixi_image_sink_open -- a new file at path, mode 0644. NULL: errno says why.
+ *   packing  PIXI_IMAGE_ZSTD is what an archive does itself: here it is as PIXI_IMAGE_PLAIN */
 struct pixi_image_sink *pixi_image_sink_open(const char *path, enum pixi_image_packing packing);
 
 /* pixi_image_sink_put -- PIXI_OK | PIXI_E_SYS: errno is kept | PIXI_E_NOMEM. An error is final. */

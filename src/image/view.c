@@ -20,7 +20,8 @@ static bool ends_with(const char *text, const char *end)
 static const struct {
     const char *ending;
     bool is_oci;
-} outputs[] = {{".initramfs.cpio.gz", false}, {".rootfs.tar", false}, {".oci", true}};
+} outputs[] = {
+    {".initramfs.cpio.zst", false}, {".initramfs.cpio.gz", false}, {".rootfs.tar", false}, {".oci", true}};
 enum { OUTPUTS = sizeof outputs / sizeof *outputs };
 
 struct found {

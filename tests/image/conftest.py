@@ -174,7 +174,7 @@ def boot(spawn, qemu, tmp_path):
         port.bind(str(path))
         port.listen()
         args = "-accel tcg -M q35 -m 256 -smp 1 -nodefaults -no-user-config -display none -no-reboot -serial stdio"
-        args = [*args.split(), "-kernel", image, "-initrd", folder / f"{stem}.initramfs.cpio.gz"]
+        args = [*args.split(), "-kernel", image, "-initrd", folder / f"{stem}.initramfs.cpio.zst"]
         args += ["-append", f"console=ttyS0 panic=-1 quiet {append}"]
         args += "-netdev user,id=n0,restrict=on -device virtio-net-pci,netdev=n0,romfile=".split()
         args += ["-chardev", f"socket,id=r,path={path}"]

@@ -37,11 +37,29 @@ def test_the_image_proves_its_link(build_image, real_kernel, like_ours, verify):
     done, report = verify(folder, ours)
     assert done.returncode == 0, done.stdout
     assert report["verdict"] == "verified"
-    ids = ["files", "boot", "key", "settings", "launcher", "verify", "inside-out", "outside-in", "restart", "poweroff"]
+    ids = ["files", "boot", "key", "settings", "launcher", "verify", "inside-out", "outside-in", "outbox", "restart", "poweroff"]
     assert verdicts(report, "machine") == dict.fromkeys(ids, "ok")
+    assert set(verdicts(report, "container").values()) <= {"ok", "skipped"}
     left = {p.name for p in (folder / "verify").iterdir()}
     assert not left & {"key", "server.keys", "root"}
     assert "pk_" not in "".join((folder / "verify" / name).read_text() for name in left)
+
+
+@slow
+def test_an_image_that_listens_itself_proves_its_link(build_image, real_kernel, like_ours, verify):
+    """Without a daemon."""
+
+    def change(members):
+        members["websocket_settings"]["run_at_boot"] = ["listen"]
+        members["container"]["command"] = ["pixi-ws-client", "listen", "--retry"]
+
+    ours = like_ours(change)
+    done, report = verify(build_image(ours, "--kernel", real_kernel), ours)
+    assert done.returncode == 0, done.stdout
+    for part in ("machine", "container"):
+        told = verdicts(report, part)
+        if part not in told:  # else the part was skipped
+            assert told.pop("outbox") == "skipped" and set(told.values()) == {"ok"}, report
 
 
 def change_settings(members):
@@ -193,8 +211,8 @@ def test_a_machine_without_a_key_says_how_to_give_one(build_image, real_kernel, 
     machine.says(r"key: +mount a file with the key at /run/secrets/pixi_api_key, readable by user pixi")
     machine.says(r"key: +start QEMU with -fw_cfg name=opt/pixi/api_key,file=FILE")
     # the client ends with 3, for its key is not there: started again, with pauses that grow
-    machine.says(r"service listen: ended with 3; again in 1 s")
-    machine.says(r"service listen: ended with 3; again in 2 s")
+    machine.says(r"service daemon: ended with 3; again in 1 s")
+    machine.says(r"service daemon: ended with 3; again in 2 s")
     assert KEY not in machine.proc.out
 
 

@@ -115,6 +115,9 @@ def client(start, secret):
     return client
 
 
+SEND = ["pixi-ws-client", "send", "event/container"]
+
+
 def health(store, name, network=()):
     """(status, what the check said); podman runs it in the network that podman is in."""
     code = store.podman("healthcheck", "run", name, check=False, network=network).returncode
@@ -140,13 +143,15 @@ def wait_for_log(store, name, text):
 def test_the_client_turns_healthy_and_stays_through_a_restart(store, client, hub):
     server = hub()
     name = client(server)
-    wait_for_log(store, name, "listening to event/#")
+    wait_for_log(store, name, "connected to ")
     assert health(store, name)[0] == "healthy", health(store, name)
+    store.podman("exec", name, *SEND, '{"server":"up"}')
     port = server.port
     server.proc.stop()
     assert health(store, name)[0] == "failing"
+    store.podman("exec", name, *SEND, '{"server":"down"}')
     again = hub(port=port)
-    wait_for_log(store, name, " again: ")
+    wait_for_log(store, name, "; 1 messages wait")
     assert health(store, name)[0] == "healthy", health(store, name)
     assert again.key not in store.podman("inspect", name).stdout + store.podman("logs", name).stdout
     assert store.podman("exec", name, "stat", "-c", "%U %a", "/run/pixi/api_key").stdout == "pixi 400\n"
@@ -154,7 +159,7 @@ def test_the_client_turns_healthy_and_stays_through_a_restart(store, client, hub
 
 def test_the_stop_signal_reaches_the_client(store, client, hub):
     name = client(hub())
-    wait_for_log(store, name, "listening to event/#")
+    wait_for_log(store, name, "connected to ")
     store.podman("stop", "-t", "20", name)
     (state,) = json.loads(store.podman("inspect", name).stdout)
     assert state["State"]["ExitCode"] == 0
@@ -196,6 +201,7 @@ def test_the_image_holds_what_the_description_names_and_no_tools(store, tmp_path
     names = {Path(name).name for name, member in members.items() if not member.isdir()}
     assert names & {"gcc", "cc", "make", "apt", "dpkg", "bash", "geom-image", "api_key"} == set()
     assert members["run/pixi"].mode & 0o777 == 0o777
+    assert {(members[n].uid, members[n].gid) for n in ("run/pixi-ws", "var/lib/pixi-ws-client")} == {(PIXI, PIXI)}
     assert (tmp_path / "root.tar").stat().st_size < 20 << 20
     changed = {n for n, m in members.items() if m.isfile() and m.mode & 0o022}
     assert not changed  # nobody but the owner may write to any file
@@ -229,6 +235,7 @@ def options_of(service, files):
     args += [f"--cap-drop={c}" for c in service.get("cap_drop", [])]
     args += [f"--security-opt={o.removesuffix(':true')}" for o in service.get("security_opt", [])]
     args += [f"--env={k}={v}" for k, v in service.get("environment", {}).items()]
+    args += [f"--volume={volume}" for volume in service.get("volumes", [])]
     args += [f"--volume={files[name]}:/run/secrets/{name}:ro" for name in service.get("secrets", [])]
     return args
 
@@ -258,12 +265,13 @@ def test_compose_server_and_client(store, root, run, secret, network, tmp_path):
         server = start(SERVER, "server")
         wait_for_log(store, server, "listening on 0.0.0.0:8768")
         client = start(CLIENT, "client")
-        wait_for_log(store, client, "listening to event/#")
+        wait_for_log(store, client, "connected to ")
         for name in (server, client):
             assert health(store, name, network)[0] == "healthy", health(store, name, network)
-        send = ["pixi-ws-client", "send", "event/compose", '{"hello":"world"}']
+        send = ["pixi-ws-client", "send", "event/compose", '{"hello":"world"}', "--retain"]
         store.podman("exec", client, *send, network=network)
-        wait_for_log(store, client, '"payload":{"hello":"world"}')
+        heard = store.podman("exec", client, "pixi-ws-client", "listen", "event/compose", "--count", "1", network=network)
+        assert '"payload":{"hello":"world"}' in heard.stdout
         store.podman("stop", "-t", "20", server)
         (state,) = json.loads(store.podman("inspect", server).stdout)
         assert state["State"]["ExitCode"] == 0

@@ -82,7 +82,7 @@ def test_all_outputs_of_one_image_are_the_same(build, kernel, run):
     assert x.done.returncode == 0, x.done.stderr
     done = run(["geom-image", "diff", x.path("rootfs.tar"), x.path("oci")])
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-    done = run(["geom-image", "diff", x.path("rootfs.tar"), x.path("initramfs.cpio.gz")])
+    done = run(["geom-image", "diff", x.path("rootfs.tar"), x.path("initramfs.cpio.zst")])
     assert done.returncode == 1 and done.stdout == "+ /etc/pixi/modules: file, 0 bytes\n+ /init: link to bin/busybox\n"
 
 

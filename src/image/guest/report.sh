@@ -36,9 +36,9 @@ report_verify() {
     echo "verify: $word (exit code $code; $count)" >/dev/console
 }
 
-# Messages of the topic, and how the subscription fares, out of what the service `listen` prints.
+# Messages of the topic, and how the subscription fares, out of what `listen` prints.
 relay() { # TOPIC
-    line='' is_there=''
+    line='' is_there='' by=server
     while :; do
         if ! IFS= read -r part; then
             line=$line$part # up to now
@@ -49,35 +49,64 @@ relay() { # TOPIC
         case $line in
             "{\"topic\":\"$1\""*) tell received ",\"message\":$line" ;;
             'pixi-ws-client: listening to '*' again: '*) tell again '' ;;
-            'pixi-ws-client: listening to '*) [ -n "$is_there" ] || tell link '' && is_there=1 ;;
+            'pixi-ws-client: by the daemon at '*) by=daemon ;;
+            'pixi-ws-client: listening to '*) [ -n "$is_there" ] || tell link ",\"by\":\"$by\"" && is_there=1 ;;
         esac
         line=''
     done
 }
 
-listener() { cat /run/services/listen 2>/dev/null || echo 0; }
+# The service whose link it is: the daemon, where it runs, else `listen`.
+[ -e /etc/pixi/services/daemon ] && service=daemon || service=listen
+tell_service() { tell service ",\"pid\":$(cat "/run/services/$service" 2>/dev/null || echo 0)"; }
+
+# What the messages are heard by: the service `listen` itself, or a program that goes by the daemon.
+start_listening() { # TOPIC
+    heard=/run/log/$service listener=''
+    touch "$heard"
+    [ "$service" = daemon ] || return
+    heard=/run/log/heard tries=0
+    touch "$heard"
+    until grep -q '^listening on ' /run/log/daemon 2>/dev/null || [ $tries = 500 ]; do
+        usleep 20000
+        tries=$((tries + 1))
+    done
+    pixi-ws-client.sh --verbose listen "$1" >>"$heard" 2>&1 </dev/null &
+    listener=$!
+}
+
+# By the daemon, or directly: the client says which.
+send() { # TOPIC PAYLOAD [--retain]
+    pixi-ws-client.sh --verbose send "$@" >/dev/null 2>/run/log/send
+    code=$?
+    grep -q 'by the daemon at ' /run/log/send && by=daemon || by=server
+    cat /run/log/send >>/run/log/report.log
+    tell sent ",\"exit\":$code,\"by\":\"$by\""
+}
 
 prove() { # TOPIC
     echo "$port" >/run/boot/port
-    touch /run/log/listen
-    relay "$1" </run/log/listen &
+    start_listening "$1"
+    relay "$1" <"$heard" &
     relay=$!
     tell key ",\"exit\":$(cat /run/boot/key)"
     tell settings ",\"sha256\":\"$(sha256sum "$PIXI_SETTINGS" | cut -d ' ' -f 1)\""
     report_verify
     version=$(client --version)
     tell launcher ",\"exit\":$?,\"version\":\"$version\""
-    client send "$1" '{"from":"inside"}' >/dev/null
-    tell sent ",\"exit\":$?"
-    tell service ",\"pid\":$(listener)"
+    send "$1" '{"from":"inside"}'
+    tell_service
     while IFS= read -r line <&3; do
         case $line in
-            service) tell service ",\"pid\":$(listener)" ;;
+            service) tell_service ;;
+            # retained, so that it does not matter who is back first: its listener or the daemon
+            send) send "$1" '{"from":"inside","server":"down"}' --retain ;;
             poweroff) break ;;
         esac
     done
-    kill $relay
-    wait $relay
+    # shellcheck disable=SC2086 # none is no word
+    kill $relay $listener
+    wait
     exec 3>&- # stop opens it once more, and it is for one at a time
     poweroff
 }

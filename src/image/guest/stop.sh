@@ -1,5 +1,5 @@
 #!/bin/sh
-# stop -- what init runs before the machine goes off: SIGTERM to each service, and at most 5 s for all to end.
+# stop -- what init runs before the machine goes off: SIGTERM to each service, and at most 8 s for all to end.
 set -u
 is_up() { [ -e "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null; }
 
@@ -9,7 +9,7 @@ done
 left=0
 for keeper in /run/services/*.keeper; do
     tries=0
-    while is_up "$keeper" && [ $tries -lt 250 ]; do
+    while is_up "$keeper" && [ $tries -lt 400 ]; do
         usleep 20000
         tries=$((tries + 1))
     done
