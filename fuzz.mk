@@ -22,12 +22,14 @@ $(B)/fuzz/bin/%: $(B)/fuzz/obj/tests/fuzz/%.o $(FUZZ_SRC:%.c=$(B)/fuzz/obj/%.o)
 	@echo '  LD    $@'
 	@clang -fsanitize=fuzzer,address,undefined -o $@ $^ $(LDLIBS) -lfyaml
 
-$(FUZZ_TESTS): $(B)/san/test/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/feed.c $(B)/san/libpixi-core.a $(B)/fuzz/seeds/made
+$(FUZZ_TESTS): $(B)/san/test/tests/fuzz/%: tests/fuzz/%.c tests/fuzz/feed.c $(wildcard tests/fuzz/*.h tests/*.h) \
+    $(B)/san/libpixi-core.a | $(B)/fuzz/seeds/made
 	@mkdir -p $(@D)
 	@echo '  TEST  $@'
-	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_san) -Itests -MMD -MP -o $@ $< tests/fuzz/feed.c $(B)/san/libpixi-core.a $(LDLIBS) -lfyaml
+	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_san) -Itests -o $@ $< tests/fuzz/feed.c $(B)/san/libpixi-core.a \
+	    $(LDLIBS) -lfyaml
 
--include $(wildcard $(B)/fuzz/obj/*/*/*.d $(B)/fuzz/obj/*/*/*/*.d $(B)/san/test/tests/fuzz/*.d)
+-include $(wildcard $(B)/fuzz/obj/*/*/*.d $(B)/fuzz/obj/*/*/*/*.d)
 
 .PHONY: fuzz fuzz-programs
 fuzz-programs: $(FUZZ:%=$(B)/fuzz/bin/%) $(B)/fuzz/seeds/made

@@ -296,13 +296,13 @@ static void put_scalar(struct writer *w, const struct node *n, const char *befor
 
 static void put_node(struct writer *w, const struct node *n, const char *before);
 
-/* A mapping at the cut's place is written into the part. */
+/* A mapping at the cut's place is written into the part; of a name that stands twice, which conf refuses, the first. */
 static bool put_part(struct writer *w, const struct node *n)
 {
     static const struct pixi_cur mark = {(const uint8_t *)"\"\\u0001\"", (const uint8_t *)"\"\\u0001\"" + 8};
     struct writer below = {.r = w->r, .y = w->part, .count = w->count};
 
-    if (!w->part || n->kind != MAPPING || strcmp(w->path, w->cut) != 0)
+    if (!w->part || w->part->json.len || n->kind != MAPPING || strcmp(w->path, w->cut) != 0)
         return false;
     put_node(&below, n, "");
     w->count = below.count;

@@ -87,6 +87,7 @@ def of_rpc():
 
 def of_yaml():
     yield from (text.encode() for text in YAML)
+    yield b"a: {b: {c: 1}}\na: {b: {c: 1}}\n"
     yield b"%YAML" + b"\xc3" * 40 + b"\n---\na: 1\n"
     yield from (path.read_bytes() for path in sorted((ROOT / "config").glob("*.yaml")))
 
