@@ -131,8 +131,9 @@ def test_ended_on_the_way_it_leaves_nothing_running(build_image, real_kernel, li
     proc = subprocess.Popen(args, env={**env, name: value}, stdout=subprocess.PIPE, text=True)
     while "kernel and initramfs" not in proc.stdout.readline():
         assert proc.poll() is None
-    started = [os.pidfd_open(int(pid)) for pid in with_mark(mark)]
-    assert len(started) >= 4  # itself, server, listener, QEMU
+    while len(pids := with_mark(mark)) < 4:  # itself, server, listener; QEMU comes after that line
+        assert proc.poll() is None
+    started = [os.pidfd_open(int(pid)) for pid in pids]
     proc.send_signal(sig)
     proc.communicate(timeout=60)
     assert proc.returncode == {signal.SIGKILL: -9}.get(sig, 128 + sig)
