@@ -276,7 +276,7 @@ int pixi_hub_history(struct pixi_hub *hub, struct pixi_hub_peer *peer, struct pi
 /* pixi_hub_history_cancel -- no callback any more. Harmless after on_end. */
 void pixi_hub_history_cancel(struct pixi_hub *hub, struct pixi_hub_history *history);
 
-/* pixi_hub_request -- ask exactly one responder: a peer whose subscription matches, is live, and begins literally
+/* pixi_hub_request -- ask exactly one responder: a peer whose subscription matches and begins literally
  * with the level `request`; in turn, those with room only, the asker itself only when there is no other.
  *
  *   msg     topic, payload, headers; borrowed until it returns. Never stored, never seen by others

@@ -147,8 +147,8 @@ static bool try_entry(struct search *s, struct pixi_hub_entry *e)
     struct pixi_hub_peer *peer = e->peer;
     int rc;
 
-    if ((peer == s->asker) != (s->whom == ITSELF) || e->phase != PIXI_HUB_LIVE ||
-        peer->pumping == PIXI_HUB_LOST)
+    /* one that still reads its snapshot answers as well: a request is no part of that, and the gateway knows of room */
+    if ((peer == s->asker) != (s->whom == ITSELF) || peer->pumping == PIXI_HUB_LOST)
         return false;
     s->hub->calling++;
     rc = peer->gateway->call->request(peer->gateway->ctx, peer, &e->pub, s->msg, s->id);

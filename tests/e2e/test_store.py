@@ -337,3 +337,17 @@ def test_a_stop_stores_what_came(disk):
         assert got == list(range(1, len(got) + 1)) and len(got) >= len(publisher.answered)
         publisher.send_again(link)
         check(history(link), [publisher])
+
+
+def test_a_responder_answers_while_its_snapshot_is_read(disk):
+    """A request is no part of that; who has subscribed is there."""
+    s = disk()
+    with Rpc(s) as responder, Rpc(s) as asker:
+        for i in range(200):
+            responder.ask("subscribe", filter=f"request/{i}")
+            responder.ask("subscribe", filter="request/#")
+        number = responder.ask("ping")
+        responder.answer(number)  # calls start in the order they came: both are subscribed, perhaps not live
+        asked = asker.ask("request", topic="request/7", payload=1)
+        responder.call("reply", request=responder.note()["request"], payload=2)
+        assert asker.answer(asked) == {"payload": 2}
