@@ -343,11 +343,12 @@ def test_a_responder_answers_while_its_snapshot_is_read(disk):
     """A request is no part of that; who has subscribed is there."""
     s = disk()
     with Rpc(s) as responder, Rpc(s) as asker:
-        for i in range(200):
-            responder.ask("subscribe", filter=f"request/{i}")
-            responder.ask("subscribe", filter="request/#")
-        number = responder.ask("ping")
-        responder.answer(number)  # calls start in the order they came: both are subscribed, perhaps not live
+        kept = [asker.ask("publish", topic=f"request/{i}", payload="x" * 100, retain=True) for i in range(4000)]
+        for number in kept:
+            asker.answer(number)
+        responder.answer(responder.ask("subscribe", filter="request/#"))
         asked = asker.ask("request", topic="request/7", payload=1)
-        responder.call("reply", request=responder.note()["request"], payload=2)
+        while "request" not in (note := responder.note()):
+            pass
+        responder.call("reply", request=note["request"], payload=2)
         assert asker.answer(asked) == {"payload": 2}
