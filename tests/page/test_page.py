@@ -24,7 +24,7 @@ def test_an_object_appears_soon_moves_and_goes(page_hub, open_page, put, cli, re
     record_property("measured", f"on the map {took:.0f} ms after `send` began, {program:.0f} ms of them its own")
     page.wait_drawn(1)
     x, y = page.place("tram-7")
-    assert page.colour(x, y) == GREEN
+    page.wait_colour(x, y, GREEN)
     put(server, "tram-7", x=100, y=20, tint="#0000ff", width=80, shape="rect")
     page.wait("pixiPage.object('tram-7').x > 10 && pixiPage.object('tram-7').x < 100")  # on its way
     page.wait("pixiPage.object('tram-7').x === 100 && pixiPage.report().moving === 0")
