@@ -86,7 +86,10 @@ class Server:
         add = [program, "key", "add", "bench", "--publish", "#", "--subscribe", "#", "--keys", keys]
         self.key = subprocess.run(add, check=True, capture_output=True, encoding="utf-8", env=env).stdout.strip()
         config = Path(folder) / "server.json"
-        config.write_text(json.dumps({"limits": {"publishes_per_s": 10**7, "publish_bytes_per_s": 10**10}}))
+        limits = {"publishes_per_s": 10**7, "publish_bytes_per_s": 10**10}
+        # by default 10,000 messages are kept, a tenth of a second's: a page that pauses for longer would start anew
+        history = [{"filter": "#", "max_messages": 2_000_000, "max_bytes": 1 << 30, "max_age_s": 60}]
+        config.write_text(json.dumps({"limits": limits, "history": history}))
         args = [program, "--config", str(config), "--keys", keys, "--listen", "127.0.0.1:0"]
         self.proc = subprocess.Popen(
             [*args, "--page", str(ROOT / "web/dist")], stdout=subprocess.PIPE, encoding="utf-8", env=env
