@@ -13,7 +13,7 @@ import pytest
 
 import metrics
 from metrics import refused
-from rpc import Rpc
+from rpc import Error, Rpc
 
 OPERATORS = {"metrics__listen": ["127.0.0.1:0"]}
 SILENT = b"GET /api/v1 HTTP/1.1\r\nHost: x\r\n"  # the rest of the head never comes
@@ -255,31 +255,36 @@ def test_publishes_in_a_second(hub):
     s = hub(limits__publishes_per_s=5, keys={"other": ("#", "#")}, **OPERATORS)
     with Rpc(s) as one, Rpc(s) as two, Rpc(s, key=s.keys["other"]) as other:
         other.subscribe("#")
+        asked = [(link, link.ask("publish", topic="a", payload=i)) for i, link in enumerate([one, two] * 10)]
         errors = []
-        for i in range(20):
-            link = (one, two)[i % 2]
+        for link, number in asked:
             try:
-                link.publish("a", i)
-            except Exception as error:
+                link.answer(number)
+            except Error as error:
                 errors.append(error)
-        assert 10 <= len(errors) <= 15 and refused(s, "publishes_per_s") == len(errors)
+        assert errors and refused(s, "publishes_per_s") == len(errors)
         for error in errors:
             assert error.code == -32003 and 0 < error.data["retry_after_ms"] <= 1000
         other.publish("b", 1)
         time.sleep(errors[-1].data["retry_after_ms"] / 1000)
         two.publish("a", "later")
-        got = []
-        while "later" not in got:
-            got.append(other.note()["payload"])
-        assert len(got) == 20 - len(errors) + 2
+        got = [other.note()]
+        while got[-1]["payload"] != "later":
+            got.append(other.note())
+        passed = [note["time_ms"] for note in got if note["topic"] == "a"]
+        assert len(passed) == 20 - len(errors) + 1
+        assert len(passed) <= 5 + 5 * (passed[-1] - passed[0]) / 1000 + 1
 
 
 def test_requests_and_notifications_count_as_publishes(hub):
     s = hub(limits__publishes_per_s=1, **OPERATORS)
     with Rpc(s) as link:
-        assert link.error("request", topic="request/x", payload=1).code == -32004
+        asked = link.ask("request", topic="request/x", payload=1)
         link.send({"jsonrpc": "2.0", "method": "publish", "params": {"topic": "a", "payload": 1}})
         assert link.error("publish", topic="a", payload=1).code == -32003
+        with pytest.raises(Error) as nobody:
+            link.answer(asked)
+        assert nobody.value.code == -32004
         assert refused(s, "publishes_per_s") == 2 and metrics.samples(s)["pixi_store_messages"] == 0
         assert metrics.samples(s)['pixi_calls_total{method="publish",result="too_much"}'] == 2
 
@@ -296,18 +301,21 @@ def test_bytes_in_a_second(hub):
 
 def test_a_keys_own_rate(hub, run, tmp_path):
     s = hub(limits__publishes_per_s=1)
-    args = ["key", "add", "fast", "--publish", "#", "--rate", "1000", "--byte-rate", "5000", "--keys", tmp_path / "server.keys"]
-    fast = run(["pixi-ws-server", *args]).stdout.strip()
+    add = ["pixi-ws-server", "key", "add", "--publish", "#", "--keys", tmp_path / "server.keys"]
+    many = run([*add, "many", "--rate", "1000"]).stdout.strip()
+    large = run([*add, "large", "--rate", "1000", "--byte-rate", "5000"]).stdout.strip()
     os.kill(s.proc.pid, signal.SIGHUP)
-    s.proc.wait_line("holds 2 keys")
-    with Rpc(s, key=fast) as link:
+    s.proc.wait_line("holds 3 keys")
+    with Rpc(s, key=many) as link:
         for i in range(100):
             link.publish("a", i)
-        assert "bytes" in link.error("publish", topic="a", payload=("x" * 5000)).message
+    with Rpc(s, key=large) as link:
+        link.publish("a", "x" * 500000)  # a hundred seconds' worth
+        assert "bytes" in link.error("publish", topic="a", payload=1).message
     listed = run(["pixi-ws-server", "key", "list", "--keys", tmp_path / "server.keys"]).stdout
     assert "1000 messages/s  5000 bytes/s" in listed
     listed = run(["pixi-ws-server", "key", "list", "--json", "--keys", tmp_path / "server.keys"]).stdout
-    assert [json.loads(line)["publishes_per_s"] for line in listed.splitlines()] == [None, 1000]
+    assert [json.loads(line)["publishes_per_s"] for line in listed.splitlines()] == [None, 1000, 1000]
 
 
 @pytest.mark.parametrize("args", [["--rate", "0"], ["--rate", "x"], ["--rate", "-1"], ["--rate", ""], ["--byte-rate", "1e9"],

@@ -230,7 +230,7 @@ static void row_request(void)
 
 static void row_request_unanswered(void)
 {
-    set("timeouts.connect_ms", "50"); /* how much longer than its responder the server may take */
+    set("timeouts.connect_ms", "1000"); /* how much longer than its responder the server may take */
     if (connect_ok())
         ask(1);
 }

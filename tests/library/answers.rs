@@ -142,7 +142,7 @@ impl Row {
     fn request(&self) {
         let unanswered = self.name == "request-unanswered";
         if unanswered {
-            self.set("timeouts.connect_ms", "50"); // how much longer than its responder the server may take
+            self.set("timeouts.connect_ms", "1000"); // how much longer than its responder the server may take
         }
         let wait = unanswered.then_some(Duration::from_millis(1));
         if let Some(reply) = say(self.connected().request("request/x", "1", wait)) {
