@@ -75,7 +75,7 @@ static const struct cli_option connect_options[] = {
 };
 
 static const struct cli_option verify_options[] = {
-    {"quick", 'q', NULL, "stop after ping; send nothing invalid", NULL},
+    {"quick", 'q', NULL, "stop after ping; send little, and nothing invalid", NULL},
     {"list", 0, NULL, "list the checks and end", NULL},
     {"key-log", 0, "FILE", "append the TLS secrets, so that Wireshark can read along", NULL},
     {0},

@@ -29,8 +29,8 @@ static void blame_rule(struct pixi_verify *v, const struct pixi_peer *p, const s
     char shown[PIXI_SHOWN];
 
     (void)pixi_vhttp_get(&p->head, rule->field, 0, &value);
-    pixi_check_fail(v, PIXI_EXIT_PROTOCOL, pixi_err_clause(rule->err), "%s (%s: %s)", rule->cause,
-                    rule->field, pixi_check_show(v, value, shown));
+    pixi_check_fail(v, PIXI_EXIT_UPGRADE, pixi_err_clause(rule->err), "%s (%s: %s)", rule->cause, rule->field,
+                    pixi_check_show(v, value, shown));
     pixi_check_fix(v, "%s", rule->fix);
 }
 
@@ -42,7 +42,7 @@ static void blame_answer(struct pixi_verify *v, const struct pixi_peer *p, int r
             return;
         }
     }
-    pixi_check_fail(v, PIXI_EXIT_PROTOCOL, pixi_err_clause(rc), "the head of the answer is malformed: %s",
+    pixi_check_fail(v, PIXI_EXIT_UPGRADE, pixi_err_clause(rc), "the head of the answer is malformed: %s",
                     pixi_err_text(rc));
     pixi_check_fix(v, "let the server send a well-formed HTTP/1.1 head; see which program listens on port %u",
                    v->url.port);
@@ -66,7 +66,7 @@ static void blame_silence(struct pixi_verify *v, const struct pixi_peer *p, int 
             v->url.port, pixi_check_settings_name(v));
         return;
     }
-    pixi_check_fail(v, PIXI_EXIT_CLOSED, "", "the server %s the connection; %s came before",
+    pixi_check_fail(v, PIXI_EXIT_UPGRADE, "", "the server %s the connection; %s came before",
                     rc == PIXI_E_RESET ? "reset" : "closed", came);
     pixi_check_fix(
         v, "see the server's log for why it hung up; a ws:// URL to a TLS port does this too: then write "

@@ -118,19 +118,23 @@ static void ask_all(struct pixi_verify *v, struct pixi_session *a, struct pixi_s
     char topic[64] = "request/verify/";
     uint64_t us[REQUESTS];
     struct pixi_answer answer;
+    int count = v->s.quick ? 1 : REQUESTS;
 
     pixi_check_random(8, topic + strlen(topic));
     if (!pixi_session_subscribe(v, b, topic, "", &answer))
         return;
-    for (int i = 0; i < REQUESTS; i++) {
+    for (int i = 0; i < count; i++) {
         uint64_t start = pixi_clock_mono_us();
 
         if (!ask(v, a, b, topic, i))
             return;
         us[i] = pixi_clock_mono_us() - start;
     }
-    qsort(us, REQUESTS, sizeof *us, compare);
-    pixi_check_pass(v, "%d replies, median %.2f ms", REQUESTS, (double)us[REQUESTS / 2] / 1000);
+    qsort(us, (size_t)count, sizeof *us, compare);
+    if (count == 1)
+        pixi_check_pass(v, "a reply, %.2f ms", (double)us[0] / 1000);
+    else
+        pixi_check_pass(v, "%d replies, median %.2f ms", count, (double)us[count / 2] / 1000);
 }
 
 void pixi_check_request(struct pixi_verify *v)

@@ -47,7 +47,7 @@ void pixi_blame_stranger(struct pixi_verify *v, struct pixi_cur came)
     const struct stranger *s = recognise(came);
     char shown[PIXI_SHOWN];
 
-    pixi_check_fail(v, PIXI_EXIT_PROTOCOL, "RFC 9112 §4", "%s; it starts with %.48s", s->what,
+    pixi_check_fail(v, PIXI_EXIT_UPGRADE, "RFC 9112 §4", "%s; it starts with %.48s", s->what,
                     pixi_check_show(v, came, shown));
     pixi_check_fix(v, "%s", s->fix);
 }

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+import metrics
 import peer
 from proxy import Proxy
 from rpc import Rpc
@@ -102,10 +103,10 @@ def answers(*lines):
 @pytest.mark.parametrize(
     "talk, code, layer, cause, fix",
     [
-        (peer.says(b"SSH-2.0-OpenSSH_9.2p1\r\n", then=peer.hold), 9, "upgrade", "SSH server", "port"),
-        (peer.says(b"220 mail ESMTP\r\n", then=peer.hold), 9, "upgrade", "mail or FTP", "port"),
-        (peer.says(b"\x15\x03\x01\x00\x02\x02\x46", first=peer.read_head), 9, "upgrade", "TLS", "wss://"),
-        (peer.says(b"", first=peer.read_head), 11, "upgrade", "nothing came before", "log"),
+        (peer.says(b"SSH-2.0-OpenSSH_9.2p1\r\n", then=peer.hold), 7, "upgrade", "SSH server", "port"),
+        (peer.says(b"220 mail ESMTP\r\n", then=peer.hold), 7, "upgrade", "mail or FTP", "port"),
+        (peer.says(b"\x15\x03\x01\x00\x02\x02\x46", first=peer.read_head), 7, "upgrade", "TLS", "wss://"),
+        (peer.says(b"", first=peer.read_head), 7, "upgrade", "nothing came before", "log"),
         (peer.hold, 10, "upgrade", "nothing came within 300 ms", "upgrade_ms"),
         (answers("200 OK", "Content-Length: 0"), 7, "upgrade", "web page", "path"),
         (answers("404 Not Found", "Content-Length: 0"), 7, "upgrade", "404", "/api/v1"),
@@ -181,12 +182,24 @@ def test_quick_sends_nothing_invalid(hub, client):
         report = json.loads(pixi.ok("--json", "verify", "--quick"))
         sent = [data for data in recorder.sent.values() if data]
         frames = [frame for data in sent for frame in frames_of(data)]
-        assert len(sent) >= 4 and len(frames) >= 20
+        assert len(sent) >= 4 and len(frames) >= 15
         assert all(first in (0x81, 0x82, 0x88, 0x89, 0x8A) and is_masked for first, is_masked in frames), frames
         assert not {c["layer"] for c in report["checks"]} & {"protocol", "reconnect", "close"}
         recorder.sent.clear()
         pixi.ok("verify")
         assert len(recorder.sent) > len(sent) + 10  # all of it does go through here
+
+
+def test_quick_is_light(hub, client):
+    """It is a container's health check: two messages, nobody refused, and every connection closed in good order."""
+    s = hub(log__level="debug", metrics__listen=["127.0.0.1:0"])
+    client(s).ok("verify", "--quick")
+    counted = metrics.samples(s)
+    calls = {name: value for name, value in counted.items() if name.startswith("pixi_calls_total{")}
+    assert calls['pixi_calls_total{method="publish",result="ok"}'] == 1
+    assert calls['pixi_calls_total{method="request",result="ok"}'] == 1
+    assert all('result="ok"' in name for name, value in calls.items() if value), calls
+    assert s.proc.stop() == 0 and "refused" not in s.proc.err, s.proc.err
 
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
