@@ -58,7 +58,7 @@ int cli_next(const struct cli_command *c, int argc, char **argv, int *index, con
  * an option of that name it is the command's; what follows `--` stays. How many words were moved, or CLI_BAD. */
 int cli_hoist(const struct cli_command *c, int argc, char **argv, int at);
 
-/* cli_command_of -- NULL: there is none of that name. */
+/* cli_command_of -- NULL: there is none of that name. Every program has `help [COMMAND]`, the same as --help behind it. */
 const struct cli_command *cli_command_of(const char *name);
 /* cli_unknown_command -- says so, and which was meant. CLI_USAGE. */
 int cli_unknown_command(const char *name);

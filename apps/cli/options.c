@@ -7,14 +7,6 @@
 
 enum { OPTIONS_MAX = 24, HELP = 1000, WHAT_LEN = 320 };
 
-const struct cli_command *cli_command_of(const char *name)
-{
-    for (const struct cli_command *c = cli_program.commands; c->name; c++)
-        if (strcmp(c->name, name) == 0)
-            return c;
-    return NULL;
-}
-
 /* The nearest so far. */
 struct nearest {
     struct pixi_cur typed;
@@ -50,6 +42,28 @@ int cli_unknown_command(const char *name)
         fprintf(stderr, "%s: unknown command \"%s\"; see %s --help\n", cli_program.self.name, name,
                 cli_program.self.name);
     return CLI_USAGE;
+}
+
+static int run_help(struct app *app, int argc, char **argv)
+{
+    const struct cli_command *c = argc > 1 ? cli_command_of(argv[1]) : &cli_program.self;
+
+    (void)app;
+    if (!c)
+        return cli_unknown_command(argv[1]);
+    cli_print_help(c);
+    return 0;
+}
+
+const struct cli_command *cli_command_of(const char *name)
+{
+    static const struct cli_command help = {"help", "[COMMAND]", "show how it goes", NULL, NULL,
+                                            NULL,   run_help};
+
+    for (const struct cli_command *c = cli_program.commands; c->name; c++)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return strcmp(name, help.name) == 0 ? &help : NULL;
 }
 
 static bool is_program(const struct cli_command *c)

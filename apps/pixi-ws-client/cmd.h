@@ -80,6 +80,9 @@ static inline struct session *session_of(struct pixi_uplink *c)
 /* tell -- a failure that is this program's own to find, printed as print_failure does. Returns exit_code. */
 int tell(const struct app *app, int exit_code, const char *layer, const char *fix, const char *cause, ...)
     __attribute__((format(printf, 5, 6)));
+/* check_topic, check_filter -- before anything is connected to. 0, or PIXI_EXIT_USAGE, told. */
+int check_topic(const struct app *app, const char *topic);
+int check_filter(const struct app *app, const char *filter);
 /* Mistakes, a line each. */
 struct mistakes {
     struct pixi_cur lines;

@@ -172,8 +172,7 @@ static int read_options(struct listen *l, int argc, char **argv)
     l->filters = argv + index;
     l->filter_count = argc - index;
     for (int i = 0; rc == 0 && i < l->filter_count; i++)
-        if (!pixi_utf8_is_valid((const uint8_t *)l->filters[i], strlen(l->filters[i])))
-            rc = cli_usage_error(cli_command_of("listen"), "a filter is not UTF-8");
+        rc = check_filter(l->session.app, l->filters[i]);
     return rc;
 }
 

@@ -93,8 +93,9 @@ static int read_options(struct app *app, struct request *r, int argc, char **arg
     if (argc - *index < 1 || argc - *index > (file ? 1 : 2))
         return cli_usage_error(command, "expected TOPIC and at most one payload");
     r->topic = argv[*index];
-    if (!pixi_utf8_is_valid((const uint8_t *)r->topic, strlen(r->topic)))
-        return cli_usage_error(command, "the topic is not UTF-8");
+    rc = check_topic(app, r->topic);
+    if (rc)
+        return rc;
     if (file || (argc - *index == 2 && strcmp(argv[*index + 1], "-") == 0))
         return payload_read_file(app, &r->payload, file ? file : "-", 64 << 20);
     r->payload.bytes = pixi_buf_init(64 << 20);

@@ -111,8 +111,9 @@ static int read_options(struct send *s, int argc, char **argv)
     if (argc - index < 1 || argc - index > (s->file ? 1 : 2))
         return cli_usage_error(command, "expected TOPIC and at most one payload");
     s->message.topic = argv[index];
-    if (!pixi_utf8_is_valid((const uint8_t *)s->message.topic, strlen(s->message.topic)))
-        return cli_usage_error(command, "the topic is not UTF-8");
+    rc = check_topic(s->publisher.session.app, s->message.topic);
+    if (rc)
+        return rc;
     s->is_lines = argc - index == 2 && strcmp(argv[index + 1], "-") == 0;
     if (s->file)
         return payload_read_file(s->publisher.session.app, &s->payload, s->file, 64 << 20);

@@ -1,5 +1,6 @@
 /* Failures that this program finds by itself, told as those of a connection are: layer, cause, fix. */
 #include "pixi-ws-client/cmd.h"
+#include "base/topic.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -20,8 +21,28 @@ int tell(const struct app *app, int exit_code, const char *layer, const char *fi
         f.err = PIXI_E_LIMIT;
     else if (strcmp(layer, "settings") == 0)
         f.err = PIXI_E_SETTINGS;
+    else if (strcmp(layer, "usage") == 0)
+        f.err = PIXI_E_TOPIC;
     print_failure(app, &f);
     return exit_code;
+}
+
+#define FIX_TOPIC "a topic has no '+' or '#'; in a filter '+' stands for a whole level and '#' for the rest"
+
+int check_topic(const struct app *app, const char *topic)
+{
+    if (pixi_topic_check(pixi_cur_str(topic)) == PIXI_OK)
+        return 0;
+    return tell(app, PIXI_EXIT_USAGE, "usage", FIX_TOPIC,
+                "bad topic: a topic is 1 to 65535 bytes of UTF-8 without '+', '#' or U+0000");
+}
+
+int check_filter(const struct app *app, const char *filter)
+{
+    if (pixi_filter_check(pixi_cur_str(filter)) == PIXI_OK)
+        return 0;
+    return tell(app, PIXI_EXIT_USAGE, "usage", FIX_TOPIC,
+                "bad topic filter: '+' stands for a whole level, '#' only as the last one, in UTF-8");
 }
 
 int tell_output(const struct app *app)

@@ -47,6 +47,14 @@ def made(run, program, tmp_path):
     return made
 
 
+def test_help_is_a_command_too(run, program, helps):
+    for name, told in helps.items():
+        done = run([program, "help", *name.split()])
+        assert (done.returncode, done.stdout, done.stderr) == (0, told, "")
+    done = run([program, "help", "keyy", "x"])
+    assert done.returncode == 2 and 'unknown command "keyy"' in done.stderr
+
+
 # --- man -----------------------------------------------------------------------------------------------------------
 
 
