@@ -91,8 +91,11 @@ static void feed_read(struct feed *f)
     if (n <= 0)
         return;
     pixi_buf_put(&f->text, bytes, (size_t)n);
-    if (f->log_fd >= 0 && write(f->log_fd, bytes, (size_t)n) != n)
-        f->log_fd = -1; /* a full disk: what is waited for is in memory */
+    if (f->log_fd >= 0 &&
+        write(f->log_fd, bytes, (size_t)n) != n) { /* a full disk: what is waited for is in memory */
+        close(f->log_fd);
+        f->log_fd = -1;
+    }
 }
 
 bool feed_line(const struct feed *f, const char *needle, unsigned nth, struct pixi_cur *line)

@@ -1,10 +1,11 @@
 #include "image/installed.h"
 
-#include <openssl/evp.h>
+#include "image/digest.h"
+
 #include <openssl/md5.h>
 #include <stdio.h>
 
-enum { RECORD_MAX = 64 << 20, MD5_HEX = 2 * MD5_DIGEST_LENGTH, PIECE = 64 << 10 };
+enum { RECORD_MAX = 64 << 20, MD5_HEX = 2 * MD5_DIGEST_LENGTH };
 
 static const char sums[] = ".md5sums", list[] = ".list", info[] = "/var/lib/dpkg/info/";
 
@@ -108,24 +109,11 @@ int pixi_installed_read(struct pixi_image_tree *t, struct pixi_packages *p)
 
 static int put_sum(const struct pixi_image_tree *t, const struct pixi_image_node *n, struct pixi_buf *out)
 {
-    EVP_MD_CTX *h = EVP_MD_CTX_new();
-    uint8_t piece[PIECE], md5[MD5_DIGEST_LENGTH];
-    uint64_t at = 0;
-    ssize_t got = 0;
-    int rc = h && EVP_DigestInit_ex(h, EVP_md5(), NULL) == 1 ? PIXI_OK : PIXI_E_NOMEM;
+    char md5[PIXI_IMAGE_DIGEST_HEX];
+    int rc = pixi_image_digest(t, n, EVP_md5(), md5);
 
-    while (rc == PIXI_OK && (got = pixi_image_tree_read(t, n, at, piece, sizeof piece)) > 0) {
-        EVP_DigestUpdate(h, piece, (size_t)got);
-        at += (uint64_t)got;
-    }
-    if (rc == PIXI_OK && got < 0)
-        rc = PIXI_E_SYS;
-    if (rc == PIXI_OK && EVP_DigestFinal_ex(h, md5, NULL) == 1) {
-        for (size_t i = 0; i < sizeof md5; i++)
-            pixi_buf_putf(out, "%02x", md5[i]);
-        pixi_buf_putf(out, "  %s\n", n->path + 1);
-    }
-    EVP_MD_CTX_free(h);
+    if (rc == PIXI_OK)
+        pixi_buf_putf(out, "%s  %s\n", md5, n->path + 1);
     return rc;
 }
 

@@ -1,14 +1,14 @@
 #include "base/file.h"
+#include "image/digest.h"
 #include "image/record.h"
 #include "image/time.h"
 
 #include <ctype.h>
-#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SHA1_HEX = 2 * SHA_DIGEST_LENGTH + 1, PIECE = 64 << 10, COPYRIGHT_MAX = 4 << 20, ID_MAX = 192 };
+enum { SHA1_HEX = 2 * SHA_DIGEST_LENGTH + 1, COPYRIGHT_MAX = 4 << 20, ID_MAX = 192 };
 
 static const char image_id[] = "SPDXRef-Image", none[] = "NOASSERTION";
 
@@ -43,39 +43,22 @@ static void put_hex(const uint8_t *bytes, size_t len, char *out)
 }
 
 /* SPDX wants SHA-1 of every file, beside whatever else there is (8.4). */
-static int hash_node(const struct pixi_image_tree *t, const struct pixi_image_node *n, char out[SHA1_HEX])
-{
-    EVP_MD_CTX *h = EVP_MD_CTX_new();
-    uint8_t piece[PIECE], sha1[SHA_DIGEST_LENGTH];
-    uint64_t at = 0;
-    ssize_t got = 0;
-    int rc = h && EVP_DigestInit_ex(h, EVP_sha1(), NULL) == 1 ? PIXI_OK : PIXI_E_NOMEM;
-
-    while (rc == PIXI_OK && (got = pixi_image_tree_read(t, n, at, piece, sizeof piece)) > 0) {
-        EVP_DigestUpdate(h, piece, (size_t)got);
-        at += (uint64_t)got;
-    }
-    if (got < 0)
-        rc = PIXI_E_SYS;
-    if (rc == PIXI_OK) {
-        EVP_DigestFinal_ex(h, sha1, NULL);
-        put_hex(sha1, sizeof sha1, out);
-    }
-    EVP_MD_CTX_free(h);
-    return rc;
-}
-
 static int hash_all(struct bill *b)
 {
     const struct pixi_image_tree *t = b->r->tree;
+    char hex[PIXI_IMAGE_DIGEST_HEX];
     int rc = PIXI_OK;
 
     b->sha1 = calloc(t->count ? t->count : 1, sizeof *b->sha1);
     if (!b->sha1)
         return PIXI_E_NOMEM;
-    for (size_t i = 0; rc == PIXI_OK && i < t->count; i++)
-        if (t->nodes[i]->kind == PIXI_IMAGE_FILE)
-            rc = hash_node(t, t->nodes[i], b->sha1[i]);
+    for (size_t i = 0; rc == PIXI_OK && i < t->count; i++) {
+        if (t->nodes[i]->kind != PIXI_IMAGE_FILE)
+            continue;
+        rc = pixi_image_digest(t, t->nodes[i], EVP_sha1(), hex);
+        if (rc == PIXI_OK)
+            memcpy(b->sha1[i], hex, SHA1_HEX);
+    }
     return rc;
 }
 
