@@ -29,17 +29,14 @@ find_program() { # NAME
     command -v "$1"
 }
 
-# The settings that the program will read: its options stand before the command.
+# The settings that the program will read: the option may stand before the command or behind it.
 settings_of() { # ARGUMENTS...
     settings=${PIXI_WS_SETTINGS:-}
-    while [ $# -gt 0 ]; do
+    while [ $# -gt 0 ] && [ "$1" != -- ]; do
         case $1 in
             --settings=*) settings=${1#--settings=} ;;
             -s | --settings) [ $# -gt 1 ] && shift && settings=$1 ;;
             -s*) settings=${1#-s} ;;
-            -u | --url) [ $# -gt 1 ] && shift ;;
-            -*) ;;
-            *) break ;;
         esac
         shift
     done

@@ -164,7 +164,7 @@ SAID = {
 
 
 @as_root
-@pytest.mark.parametrize("how", ["--settings", "-s", "environment", "working directory"])
+@pytest.mark.parametrize("how", ["--settings", "-s", "behind the command", "environment", "working directory"])
 @pytest.mark.parametrize("case", SAID)
 def test_root_becomes_pixi_where_that_can_read_the_settings(with_pixi, place, tmp_path, case, how):
     config = tmp_path / "config"
@@ -191,10 +191,12 @@ def test_root_becomes_pixi_where_that_can_read_the_settings(with_pixi, place, tm
     elif how == "working directory":
         cwd, shown = tmp_path, settings.relative_to(tmp_path)
     elif how == "--settings":
-        args = ["--url", "ws://x/", f"--settings={settings}"]
+        args = ["--url", "ws://x/", "--dialect", "mqtt", f"--settings={settings}"]
+    elif how == "behind the command":
+        args = ["verify", "--quick", "--settings", settings]
     else:
         args = ["-j", "-s", settings]
-    done = with_pixi([place / SH, *args, "listen", "-s", "/dev/null"], env=env, cwd=cwd)
+    done = with_pixi([place / SH, *args, *([] if how == "behind the command" else ["listen"]), "--", "-s", "/dev/null"], env=env, cwd=cwd)
     assert done.stderr == f"{SH}: {SAID[case].format(settings=shown, place=place)}\n"
     assert done.stdout == ("64999\n" if "user pixi, not" in SAID[case] else "0\n")
 
