@@ -13,7 +13,6 @@
 #   make steps      each step asked for, run: ok, FAILED or not yet
 #   make lint       modules, format, static checks, both compilers
 #   make run        a server with the page and a city in motion, until Ctrl-C
-#   make page       the page for browsers, by Node and npm
 #   make man        the manual pages, in build/man
 #   make completion what bash and zsh complete, in build/completion
 #   make test-fresh the README's commands on a fresh Debian 12
