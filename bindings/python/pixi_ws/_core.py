@@ -3,6 +3,7 @@
 import collections
 import ctypes
 import enum
+import itertools
 import json
 import os
 import threading
@@ -104,7 +105,7 @@ class Core:
         self._came: collections.deque[Message] = collections.deque()  # taken from the library, not yet given
         self._main_slot = message.Slot()
         self._trampolines = _trampolines(weakref.ref(self))
-        self._token = 0
+        self._tokens = itertools.count(1)  # 0 would come back from the library as None
         self._processing = threading.Lock()
 
     def __repr__(self) -> str:
@@ -149,10 +150,10 @@ class Core:
     # --- for those below ----------------------------------------------------------------------------------------------
 
     def _remember(self, done: Callable[[Optional[Message], Optional[Error]], None]) -> int:
-        """The number by which the library tells that it is done; 0 would come back as None."""
-        self._token += 1
-        self._waiting[self._token] = done
-        return self._token
+        """The number by which the library tells that it is done: one for each, whatever thread asks."""
+        token = next(self._tokens)
+        self._waiting[token] = done
+        return token
 
     def _done(self, token: int, reply: Optional[Message], error: Optional[Error]) -> None:
         done = self._waiting.pop(token, None)
