@@ -75,8 +75,6 @@ static inline struct session *session_of(struct pixi_uplink *c)
     return c->ctx;
 }
 
-#define FIX_MESSAGE_BYTES "send less at a time, or raise limits.message_bytes here and at the server"
-
 /* tell -- a failure that is this program's own to find, printed as print_failure does. Returns exit_code. */
 int tell(const struct app *app, int exit_code, const char *layer, const char *fix, const char *cause, ...)
     __attribute__((format(printf, 5, 6)));
@@ -94,6 +92,8 @@ struct mistakes {
 int tell_list(const struct app *app, const struct mistakes *m);
 /* tell_mistakes -- of the settings, a line each. */
 void tell_mistakes(const struct app *app, struct pixi_cur lines);
+/* tell_too_large -- a message that limits.message_bytes of these settings does not let out. The exit code. */
+int tell_too_large(const struct app *app, const struct pixi_settings *s, struct pixi_cur payload);
 /* tell_input -- of standard input: err is PIXI_E_SYS (sys_errno says why) or PIXI_E_LIMIT (a line). The exit code. */
 int tell_input(const struct app *app, int err, int sys_errno);
 /* tell_no_loop -- pixi_loop_init has failed, errno says why. */

@@ -119,9 +119,7 @@ int cmd_request(struct app *app, int argc, char **argv)
     if (send_request(&s, &r) == PIXI_OK) {
         exit_code = session_run(&s);
     } else {
-        exit_code = tell(app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
-                         "the message is over limits.message_bytes (%llu)",
-                         (unsigned long long)s.settings.limits.message_bytes);
+        exit_code = tell_too_large(app, &s.settings, pixi_buf_cur(&r.payload.bytes));
     }
     session_close(&s);
     payload_clear(&r.payload);

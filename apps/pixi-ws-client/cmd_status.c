@@ -121,11 +121,15 @@ static void put_measured(struct pixi_buf *b, struct pixi_cur result)
     struct pixi_cur m = member(result, "measured");
 
     pixi_buf_put_str(b, "measured  round trip ");
-    put_milli(b, m, "round_trip_p50_ms");
-    pixi_buf_put_str(b, ", 99th percentile ");
-    put_milli(b, m, "round_trip_p99_ms");
-    pixi_buf_put_str(b, ", jitter ");
-    put_milli(b, m, "jitter_ms");
+    if (pixi_cur_equals(member(m, "round_trip_p50_ms"), pixi_cur_str("0.000"))) {
+        pixi_buf_put_str(b, "not yet");
+    } else {
+        put_milli(b, m, "round_trip_p50_ms");
+        pixi_buf_put_str(b, ", 99th percentile ");
+        put_milli(b, m, "round_trip_p99_ms");
+        pixi_buf_put_str(b, ", jitter ");
+        put_milli(b, m, "jitter_ms");
+    }
     pixi_buf_put_str(b, "\n          connecting took ");
     put_milli(b, m, "connect_ms");
     pixi_buf_putf(b, "; keepalive ");

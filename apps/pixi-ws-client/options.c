@@ -12,7 +12,7 @@ bool read_seconds(const char *option, const char *text, uint64_t *ms)
         note("%s: found \"%s\", expected seconds, more than 0, at most 86400", option, text);
         return false;
     }
-    *ms = (uint64_t)(v * 1000);
+    *ms = v < 0.001 ? 1 : (uint64_t)(v * 1000); /* 0 would be none given */
     return true;
 }
 

@@ -100,9 +100,7 @@ int publisher_put(struct publisher *p, const struct publication *m)
 
     if (pixi_uplink_publish(&p->session.client, &out, p->timeout_ms, on_answer, NULL) == PIXI_OK)
         return 0;
-    return tell(p->session.app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
-                "a message of %zu bytes is over limits.message_bytes (%llu)", pixi_cur_left(&m->payload),
-                (unsigned long long)p->session.settings.limits.message_bytes);
+    return tell_too_large(p->session.app, &p->session.settings, m->payload);
 }
 
 bool publisher_is_full(const struct publisher *p)

@@ -53,6 +53,21 @@ int tell_output(const struct app *app)
                 "standard output cannot be written: %s", strerror(errno));
 }
 
+#define FIX_MESSAGE_BYTES "send less at a time, or raise limits.message_bytes here and at the server"
+
+int tell_too_large(const struct app *app, const struct pixi_settings *s, struct pixi_cur payload)
+{
+    size_t len = pixi_cur_left(&payload);
+    const char *how = len > s->limits.message_bytes ? ""
+                      : s->dialect == PIXI_SETTINGS_PIXI_V1 && !pixi_rpc_is_json(payload)
+                          ? ", in base64 as it is no JSON,"
+                          : ", with what goes around it,";
+
+    return tell(app, PIXI_EXIT_USAGE, "limits", FIX_MESSAGE_BYTES,
+                "a message of %zu bytes%s is over limits.message_bytes (%llu)", len, how,
+                (unsigned long long)s->limits.message_bytes);
+}
+
 int tell_input(const struct app *app, int err, int sys_errno)
 {
     if (err == PIXI_E_SYS)

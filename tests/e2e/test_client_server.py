@@ -180,6 +180,14 @@ def test_dollar_topics_are_the_servers(hub, client):
     assert done.returncode == 8 and "not allow" in done.stderr, done
 
 
+def test_a_message_that_is_too_large_on_its_way(hub, client):
+    pixi = client(hub(), LIMITS_MESSAGE_BYTES=100_000)
+    for command in ("send", "request"):
+        done = pixi.run(command, "request/a", "x" * 99_000)
+        assert done.returncode == 2
+        assert "a message of 99000 bytes, in base64 as it is no JSON, is over limits.message_bytes (100000)" in done.stderr
+
+
 def test_several_filters_and_the_settings_own(hub, client, settings):
     s = hub()
     pixi = client(s, SETTINGS=settings(subscriptions=["event/a", "event/b"]))
