@@ -135,7 +135,9 @@ int tell_list(const struct app *app, const struct mistakes *m)
 
 void tell_mistakes(const struct app *app, struct pixi_cur lines)
 {
-    tell_list(app, &(struct mistakes){lines, "settings",
-                                      "correct what is listed; `pixi-ws-client config check` reads it again",
-                                      PIXI_E_SETTINGS, PIXI_EXIT_SETTINGS});
+    const char *fix = *lines.p == '-' /* an option's */
+                          ? "correct it on the command line"
+                          : "correct what is listed; `pixi-ws-client config check` reads it again";
+
+    tell_list(app, &(struct mistakes){lines, "settings", fix, PIXI_E_SETTINGS, PIXI_EXIT_SETTINGS});
 }

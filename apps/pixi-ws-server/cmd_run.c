@@ -108,8 +108,10 @@ static int load(struct run *r)
     if (!exit_code && r->mode == PIXI_SERVER_HUB)
         rc = pixi_keys_load(&r->keys[0], r->settings->keys_path, PIXI_KEYS_MAY_BE_MISSING, &r->mistakes);
     if (r->mistakes.len)
-        fprintf(stderr, "%.*s  fix: correct what is listed; `pixi-ws-server config check` reads it again\n",
-                (int)r->mistakes.len, (const char *)r->mistakes.bytes);
+        fprintf(stderr, "%.*s  fix: %s\n", (int)r->mistakes.len, (const char *)r->mistakes.bytes,
+                *r->mistakes.bytes == '-' /* an option's */
+                    ? "correct the option; `pixi-ws-server --help` tells of it"
+                    : "correct what is listed; `pixi-ws-server config check` reads it again");
     if (exit_code || rc != PIXI_OK)
         return exit_code ? exit_code : rc == PIXI_E_SETTINGS ? EXIT_SETTINGS : EXIT_INTERNAL;
     pixi_log_set_format((enum pixi_log_format)r->settings->log.format);

@@ -11,12 +11,19 @@
 
 enum { HOUR_MS = 3600000, DAY_MS = 24 * HOUR_MS, TEN_MINUTES_MS = 600000, YEAR_S = 366 * 24 * 3600 };
 
+static bool is_port(const char *text)
+{
+    return *text && !text[strspn(text, "0123456789")] && strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
 static bool check_listen(struct pixi_cur value, struct pixi_conf_fault *fault)
 {
     const char *text = (const char *)value.p, *colon = strrchr(text, ':');
     struct pixi_addr addr;
 
-    if (colon && strspn(text, "0123456789.xX") == (size_t)(colon - text))
+    if (colon && !is_port(colon + 1))
+        fault->expected = "a port of 0 .. 65535 behind the address";
+    else if (colon && strspn(text, "0123456789.xX") == (size_t)(colon - text))
         fault->expected = "an IPv4 address in full, such as 127.0.0.1:8768";
     return pixi_addr_parse(text, &addr) == PIXI_OK;
 }
@@ -27,7 +34,8 @@ static bool check_filter(struct pixi_cur value, struct pixi_conf_fault *fault)
     return pixi_filter_check(value) == PIXI_OK && pixi_cur_equals(pixi_filter_inner(value), value);
 }
 
-static bool is_port(const char *text)
+/* ":8768", or nothing. */
+static bool is_port_part(const char *text)
 {
     return !*text ||
            (*text == ':' && text[1] && !text[1 + strspn(text + 1, "0123456789")] && strlen(text) <= 6);
@@ -51,10 +59,10 @@ static bool check_origin(struct pixi_cur value, struct pixi_conf_fault *fault)
     host += 3;
     if (*host == '[') {
         len = strspn(host + 1, v6_bytes);
-        return len && host[1 + len] == ']' && is_port(host + len + 2);
+        return len && host[1 + len] == ']' && is_port_part(host + len + 2);
     }
     len = strspn(host, host_bytes);
-    return len && is_port(host + len);
+    return len && is_port_part(host + len);
 }
 
 #define AT(member) offsetof(struct pixi_server_settings, member)

@@ -255,6 +255,11 @@ def _(s):
     return s.with_file({"url": "ws://h/"}, env={"PIXI_WS_ALLOW_PLAINTEXT": "yes"})
 
 
+@scenario("settings-option")
+def _(s):
+    return s.twice(s.client(None, key="", url="ws://127.0.0.1:1/"), "--url", "http://127.0.0.1:1/", "send", "a", "1")
+
+
 @scenario("settings-http-url")
 def _(s):
     return s.with_file({"url": "http://127.0.0.1:8768/api/v1"})
@@ -326,6 +331,11 @@ def _(s):
 @scenario("server-address")
 def _(s):
     return s.serve("--listen", "127.1:8768")
+
+
+@scenario("server-port")
+def _(s):
+    return s.serve("--listen", "127.0.0.1:99999")
 
 
 @scenario("server-insecure")
