@@ -16,8 +16,7 @@ struct pixi_verify_text {
     enum pixi_verify_color color;
     char reason[PIXI_VERIFY_TEXT]; /* of skipped checks that are not told yet: neighbours share a line */
     char skipped[PIXI_VERIFY_TEXT];
-    const char *family; /* the name of the last of them; "mqtt-ping" is of the family mqtt */
-    unsigned alike;     /* how many of that family stand in a row; from some on they are only counted */
+    unsigned count; /* of them */
 };
 
 void pixi_verify_text_init(struct pixi_verify_text *t, FILE *out, enum pixi_verify_color color);

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-enum { COLUMNS = 80, INDENT = 8, ID = 16, TIME = 11, FAMILY_MAX = 4 };
+enum { COLUMNS = 80, INDENT = 8, ID = 16, TIME = 11 };
+enum { LISTED_MAX = 9 }; /* of checks that are skipped for one reason; the others are only counted */
 
 static const char *const names[] = {"ok", "FAILED", "skipped"};
 static const char *const colors[] = {"\033[32m", "\033[1;31m", "\033[33m"};
@@ -40,36 +41,20 @@ static void put_labelled(const struct pixi_verify_text *t, const char *label, co
     put_wrapped(t, INDENT + 7, INDENT + 7, text);
 }
 
-/* The rest of a family: "and 38 more of mqtt". */
-static void end_family(struct pixi_verify_text *t)
-{
-    size_t len = strlen(t->skipped);
-
-    if (t->alike > FAMILY_MAX)
-        snprintf(t->skipped + len, sizeof t->skipped - len, " and %u more of %.*s", t->alike - FAMILY_MAX,
-                 (int)strcspn(t->family, "-"), t->family);
-    t->alike = 0;
-}
-
-/* "skipped tls, upgrade, key: there is no TCP connection" */
+/* "skipped tls, upgrade, key and 38 more: there is no TCP connection" */
 static void put_skipped(struct pixi_verify_text *t)
 {
-    char line[2 * PIXI_VERIFY_TEXT + 8];
+    char line[2 * PIXI_VERIFY_TEXT + 32], more[24] = "";
 
-    end_family(t);
-    if (!t->skipped[0])
+    if (!t->count)
         return;
+    if (t->count > LISTED_MAX)
+        snprintf(more, sizeof more, " and %u more", t->count - LISTED_MAX);
     put_verdict(t, PIXI_VERIFY_SKIPPED);
-    snprintf(line, sizeof line, "%s: %s", t->skipped, t->reason);
+    snprintf(line, sizeof line, "%s%s: %s", t->skipped, more, t->reason);
     put_wrapped(t, INDENT, INDENT, line);
     t->skipped[0] = 0;
-}
-
-static bool is_alike(const char *a, const char *b)
-{
-    size_t len = strcspn(a, "-");
-
-    return len == strcspn(b, "-") && memcmp(a, b, len) == 0;
+    t->count = 0;
 }
 
 static void add_skipped(struct pixi_verify_text *t, const struct pixi_verify_result *r)
@@ -78,11 +63,8 @@ static void add_skipped(struct pixi_verify_text *t, const struct pixi_verify_res
 
     if (strcmp(t->reason, r->reason) != 0)
         put_skipped(t);
-    if (t->alike && !is_alike(t->family, r->id))
-        end_family(t);
-    t->family = r->id;
     snprintf(t->reason, sizeof t->reason, "%s", r->reason);
-    if (++t->alike > FAMILY_MAX)
+    if (++t->count > LISTED_MAX)
         return;
     len = strlen(t->skipped);
     snprintf(t->skipped + len, sizeof t->skipped - len, "%s%s", len ? ", " : "", r->id);
