@@ -78,6 +78,7 @@
     X(KEY_REUSED, -108, "idempotency key used for another message", "")                                      \
     X(HISTORY, -109, "history gone", "")                                                                     \
     X(RATE, -110, "rate limited", "")                                                                        \
+    X(AFTER, -111, "the message that it goes after is not stored", "")                                       \
     /* TLS */                                                                                                \
     X(TLS, -120, "TLS failed", "RFC 8446 §6.2")                                                              \
     X(TLS_END, -121, "the peer has finished sending", "RFC 8446 §6.1")                                       \

@@ -21,6 +21,7 @@ enum { PIXI_PRODUCER_LEN = 16 }; /* bytes of a producer's UUID */
 struct pixi_msg_key {
     uint8_t producer[PIXI_PRODUCER_LEN];
     uint64_t seq, low;
+    uint64_t after; /* stored only where this seq is, or is known to be answered; 0: in any order */
 };
 
 /* Bits of pixi_msg.flags. */

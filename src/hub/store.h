@@ -82,6 +82,7 @@ struct pixi_store_calls {
      *                      too many; or the disk is full or fails
      *   PIXI_E_LIMIT       too much waits for the disk
      *   PIXI_E_KEY_REUSED  the key was used for other topic, payload, headers or retain
+     *   PIXI_E_AFTER       the key's `after` is neither stored nor below a low that was sent before
      *   PIXI_E_RPC_PARAMS  the key's seq is below its low, or below a low that was sent before
      *   PIXI_E_NOMEM, PIXI_E_SYS */
     void (*append)(struct pixi_store *store, const struct pixi_msg *msg, unsigned flags, void *token);

@@ -55,6 +55,7 @@ static struct pixi_msg message_of(const struct work *w)
         memcpy(m.key.producer, p->producer, sizeof m.key.producer);
         m.key.seq = p->seq;
         m.key.low = p->low;
+        m.key.after = p->after;
     }
     return m;
 }

@@ -27,6 +27,7 @@ static const struct {
     {-32007, "bad_topic"},
     {-32008, "history_gone"},
     {-32009, "key_reused"},
+    {-32014, "put_off"},
     {1, "responder"}, /* the error is the responder's own */
     {-32603, "internal"},
     {2, "other"},

@@ -69,7 +69,7 @@ enum pixi_reloaded { PIXI_RELOADED_SETTINGS, PIXI_RELOADED_KEYS, PIXI_RELOADED_T
 enum {
     PIXI_METRICS_UNKNOWN = PIXI_RPC_MESSAGE, /* for a method that is none of a client's */
     PIXI_METRICS_METHODS,
-    PIXI_METRICS_RESULTS = 17,
+    PIXI_METRICS_RESULTS = 18,
     PIXI_METRICS_MAX = 1 << 20, /* bytes of a page */
 };
 

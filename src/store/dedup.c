@@ -178,6 +178,19 @@ static int reserve(const struct pixi_dedup *d, struct pixi_dedup_producer *p)
     return PIXI_OK;
 }
 
+static bool has(const struct pixi_dedup_producer *p, uint64_t seq)
+{
+    size_t at = seek(p, seq);
+
+    return at < p->used && p->sent[at].seq == seq;
+}
+
+/* A producer that was forgotten has sent nothing: who asks for more than that hears of it. */
+static bool may_come(const struct pixi_dedup_producer *p, const struct pixi_msg_key *key)
+{
+    return !key->after || (p && (key->after < p->low || has(p, key->after) || has(p, key->seq)));
+}
+
 /* The producer, known or new, as active as now. */
 static int enter(struct pixi_dedup *d, const struct pixi_msg *msg, struct pixi_dedup_producer **out)
 {
@@ -185,6 +198,8 @@ static int enter(struct pixi_dedup *d, const struct pixi_msg *msg, struct pixi_d
 
     pixi_dedup_trim(d, msg->time_ms);
     *out = find(d, msg);
+    if (!may_come(*out, &msg->key))
+        return PIXI_E_AFTER;
     if (!*out)
         rc = make(d, msg, out);
     if (rc)

@@ -29,11 +29,12 @@ void pixi_dedup_init(struct pixi_dedup *d, size_t max_producers, size_t max_seqs
 void pixi_dedup_clear(struct pixi_dedup *d);
 
 /* pixi_dedup_check -- was a message with this key there before? msg has PIXI_MSG_KEY; its time_ms is now.
- * Forgets what is below the key's low.
+ * Forgets what is below the key's low, but for PIXI_E_AFTER, after which all is as before.
  *
  *   PIXI_OK            it is new, or the same as before: then `offset` is what that one got, else UINT64_MAX and
  *                      `place` is good until the next call: pixi_dedup_put once the message is stored
  *   PIXI_E_KEY_REUSED  the key was used for another message
+ *   PIXI_E_AFTER       it is new, and the key's `after` is neither there nor below a low from before
  *   PIXI_E_RPC_PARAMS  seq is below low, this one or one before
  *   PIXI_E_STORAGE     too many producers or seqs
  *   PIXI_E_NOMEM */

@@ -102,15 +102,44 @@ static int look_up(struct pixi_log_db *log, const struct pixi_log_place *place, 
     return rc;
 }
 
+static int has_sent(struct pixi_log_db *log, const struct producer *p, uint64_t seq, bool *out)
+{
+    sqlite3_stmt *s = log->statement[PIXI_LOG_GET_SENT];
+    int rc = pixi_db_bind(s, "ii", p->id, (int64_t)seq);
+
+    if (rc == SQLITE_OK)
+        rc = step_once(s, out);
+    sqlite3_reset(s);
+    return rc;
+}
+
+/* As in dedup.c. */
+static int may_come(struct pixi_log_db *log, const struct producer *p, const struct pixi_msg_key *key,
+                    bool *out)
+{
+    int rc = SQLITE_OK;
+
+    *out = !key->after || key->after < p->low; /* p->low is 0 where there is no producer */
+    if (!*out && p->id)
+        rc = has_sent(log, p, key->after, out);
+    if (rc == SQLITE_OK && !*out && p->id)
+        rc = has_sent(log, p, key->seq, out);
+    return rc;
+}
+
 /* The producer, known or new, its low raised. */
 static int enter(struct pixi_log_db *log, const struct pixi_msg *msg, struct producer *p, int *err)
 {
-    bool is_more = false;
+    bool is_more = false, comes = false;
     int rc = get_producer(log, msg, p);
 
-    if (rc == SQLITE_OK && !p->id)
+    if (rc == SQLITE_OK)
+        rc = may_come(log, p, &msg->key, &comes);
+    if (rc == SQLITE_OK && !comes)
+        *err = PIXI_E_AFTER;
+    if (rc == SQLITE_OK && !*err && !p->id)
         rc = pixi_log_dedup_trim(log, msg->time_ms, &is_more);
-    if (rc == SQLITE_OK && !p->id)
+    if (rc == SQLITE_OK && !*err && !p->id)
         rc = make_producer(log, msg, p, err);
     return rc == SQLITE_OK && !*err ? raise_low(log, p, msg->key.low) : rc;
 }

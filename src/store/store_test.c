@@ -253,18 +253,24 @@ static void long_history(void **state)
     assert_int_equal(reads, 1);
 }
 
-static int keyed(uint8_t producer, uint64_t seq, uint64_t low, const char *payload, uint64_t time_ms)
+static int keyed_after(uint8_t producer, uint64_t seq, uint64_t low, uint64_t after, const char *payload,
+                       uint64_t time_ms)
 {
     struct pixi_msg msg = {.topic = pixi_cur_str("big/x"),
                            .payload = pixi_cur_str(payload),
                            .time_ms = time_ms,
                            .flags = PIXI_MSG_KEY,
-                           .key = {.producer = {producer}, .seq = seq, .low = low},
+                           .key = {.producer = {producer}, .seq = seq, .low = low, .after = after},
                            .key_owner = pixi_cur_str("owner")};
 
     store->call->append(store, &msg, WANTS, &store);
     backend_settle(backend);
     return committed.err ? committed.err : (int)committed.pos.offset;
+}
+
+static int keyed(uint8_t producer, uint64_t seq, uint64_t low, const char *payload, uint64_t time_ms)
+{
+    return keyed_after(producer, seq, low, 0, payload, time_ms);
 }
 
 static void idempotency_keys(void **state)
@@ -291,6 +297,32 @@ static void idempotency_keys(void **state)
     assert_int_equal(keyed(3, 1, 1, "f", 2000 + days_90), 6); /* and now the second */
     assert_int_equal(backend->stats().producers, 1);
     assert_int_equal(backend->stats().seqs, 1);
+}
+
+/* Each names the one before it: what follows one that was put off is put off, too, until that one has come. */
+static void order_by_keys(void **state)
+{
+    const uint64_t days_91 = UINT64_C(91) * 24 * 3600 * 1000;
+
+    (void)state;
+    assert_int_equal(keyed(1, 1, 1, "a", 1000), 1);
+    assert_int_equal(keyed_after(1, 3, 1, 2, "c", 1000),
+                     PIXI_E_AFTER); /* 2 was put off before it came here */
+    assert_int_equal(keyed_after(1, 4, 3, 3, "d", 1000), PIXI_E_AFTER);
+    assert_int_equal(keyed_after(1, 2, 1, 1, "b", 1000), 2); /* the low of 4 counted for nothing */
+    assert_int_equal(keyed_after(1, 3, 1, 2, "c", 1000), 3);
+    assert_int_equal(keyed_after(1, 3, 1, 99, "c", 1000), 3); /* is there: whatever it went after */
+    assert_int_equal(keyed_after(1, 6, 3, 2, "f", 1000), 4);  /* 5 was refused; 2 is in front of the low */
+    assert_int_equal(keyed_after(1, 7, 7, 5, "g", 1000), PIXI_E_AFTER);
+    assert_int_equal(keyed_after(1, 7, 7, 6, "g", 1000), 5);
+    assert_int_equal(keyed_after(1, 8, 7, 5, "h", 1000), 6); /* 5 is in front of the low before this one */
+    assert_int_equal(keyed_after(2, 8, 8, 7, "x", 1000), PIXI_E_AFTER); /* another producer, not known */
+    assert_int_equal(keyed_after(2, 8, 8, 7, "x", 1000), PIXI_E_AFTER); /* nor by that */
+    assert_int_equal(backend->stats().producers, 1);
+    store->call->trim(store, days_91);
+    backend_settle(backend);
+    assert_int_equal(keyed_after(1, 9, 8, 8, "i", days_91), PIXI_E_AFTER); /* forgotten */
+    assert_int_equal(keyed(1, 9, 8, "i", days_91), 7);
 }
 
 static struct {
@@ -438,6 +470,7 @@ static int run(const struct backend *which)
         cmocka_unit_test_setup_teardown(last_in_pieces, begin, end),
         cmocka_unit_test_setup_teardown(long_history, begin, end),
         cmocka_unit_test_setup_teardown(idempotency_keys, begin, end),
+        cmocka_unit_test_setup_teardown(order_by_keys, begin, end),
         cmocka_unit_test_setup_teardown(records, begin, end),
         cmocka_unit_test_setup_teardown(what_sessions_want, begin, end),
         cmocka_unit_test_setup_teardown(records_by_prefix, begin, end),

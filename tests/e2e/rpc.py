@@ -126,13 +126,16 @@ class Rpc:
     def call(self, method, **params):
         return self.answer(self.ask(method, **params))
 
-    def error(self, method, **params):
+    def failure(self, number):
         """The error that answers this call."""
         try:
-            result = self.call(method, **params)
+            result = self.answer(number)
         except Error as error:
             return error
-        raise AssertionError(f"{method} {params} was answered with {result}")
+        raise AssertionError(f"answered with {result}")
+
+    def error(self, method, **params):
+        return self.failure(self.ask(method, **params))
 
     def note(self, method="message"):
         """The parameters of the next notification of this kind."""

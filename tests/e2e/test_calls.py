@@ -37,6 +37,7 @@ def raw(method, params="{}", call_id="1"):
 PARSE, REQUEST, METHOD, PARAMS = -32700, -32600, -32601, -32602
 FORBIDDEN, LIMIT, NO_RESPONDER, TIMEOUT = -32001, -32003, -32004, -32005
 STORAGE, TOPIC, HISTORY, REUSED = -32006, -32007, -32008, -32009
+PUT_OFF = -32014
 
 
 @pytest.mark.parametrize(
@@ -529,6 +530,29 @@ def test_a_message_sent_again_is_stored_once(hub):
         assert [link.note()["payload"] for _ in history] == [1, 1, 4, 3, 6, 7]
         link.call("ping")
         assert link.notes() == []
+
+
+@pytest.mark.parametrize("kept", ["memory", "disk"])
+def test_what_follows_a_message_that_was_put_off_is_put_off_too(hub, tmp_path, kept):
+    more = ("--data", tmp_path / "data") if kept == "disk" else ()
+    s = hub(*more, history=[{"filter": "#", "max_messages": 100}], limits__retained_count=1)
+    producer = str(uuid.uuid4())
+
+    def message(seq):
+        key = {"producer": producer, "seq": seq, "low": 1, **({"after": seq - 1} if seq > 1 else {})}
+        return {"topic": f"event/{seq}", "payload": seq, "key": key, "retain": seq == 2}
+
+    with Rpc(s) as link:
+        link.publish("scene/0", 0, retain=True)
+        link.call("publish", **message(1))
+        calls = [link.ask("publish", **message(seq)) for seq in (2, 3, 4)]
+        assert [link.failure(call).code for call in calls] == [STORAGE, PUT_OFF, PUT_OFF]
+        link.call("publish", topic="scene/0", payload_base64="", retain=True)  # now there is room
+        assert link.error("publish", **message(3)).code == PUT_OFF  # not before the one before it
+        calls = [link.ask("publish", **message(seq)) for seq in (2, 3, 4)]
+        offsets = [link.answer(call)["offset"] for call in calls]
+        assert offsets == sorted(offsets)
+        assert link.call("publish", **message(3))["offset"] == offsets[1]
 
 
 # --- slow readers

@@ -297,7 +297,8 @@ static bool take_uuid(struct pixi_cur text, uint8_t out[16])
 
 static const char *read_key(struct at *a)
 {
-    static const char expected[] = "{producer: a UUID in lower case, seq: 1 or more, low: 1 .. seq}";
+    static const char expected[] =
+        "{producer: a UUID in lower case, seq: 1 or more, low: 1 .. seq, after?: 1 .. seq - 1}";
     unsigned seen = 0;
     struct pixi_cur text;
 
@@ -314,10 +315,15 @@ static const char *read_key(struct at *a)
             seen |= 2;
         else if (!(seen & 4) && pixi_json_is(&name, "low") && take_uint(a, INT64_MAX, &a->out->low))
             seen |= 4;
+        else if (!(seen & 8) && pixi_json_is(&name, "after") && take_uint(a, INT64_MAX, &a->out->after) &&
+                 a->out->after)
+            seen |= 8;
         else
             return expected;
     }
-    return seen == 7 && a->out->low > 0 && a->out->low <= a->out->seq ? NULL : expected;
+    return (seen & 7) == 7 && a->out->low > 0 && a->out->low <= a->out->seq && a->out->after < a->out->seq
+               ? NULL
+               : expected;
 }
 
 /* One {epoch, offset}, of which the opening was read. */

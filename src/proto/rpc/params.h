@@ -75,8 +75,8 @@ struct pixi_rpc_params {
     uint64_t expiry_s, timeout_ms, limit, request, time_ms, reconnect_ms, batch_ms;
     struct pixi_rpc_position position;
     uint8_t producer[16];
-    uint64_t seq, low;
-    uint64_t priority, id; /* of the daemon's outbox */
+    uint64_t seq, low, after; /* after 0: none */
+    uint64_t priority, id;    /* of the daemon's outbox */
     struct pixi_rpc_position since[PIXI_RPC_SINCE_MAX];
     size_t since_count;
     char detail[PIXI_RPC_DETAIL]; /* on an error: what is wrong, for people */

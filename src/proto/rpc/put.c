@@ -11,7 +11,7 @@ static const struct {
     {PIXI_E_TIMEOUT, -32005},    {PIXI_E_STORAGE, -32006},     {PIXI_E_TOPIC, -32007},
     {PIXI_E_FILTER, -32007},     {PIXI_E_HISTORY, -32008},     {PIXI_E_KEY_REUSED, -32009},
     {PIXI_E_LIMIT, -32003},      {PIXI_E_OUTBOX, -32010},      {PIXI_E_EXPIRED, -32011},
-    {PIXI_E_DROPPED, -32012},    {PIXI_E_IN_DOUBT, -32013},
+    {PIXI_E_DROPPED, -32012},    {PIXI_E_IN_DOUBT, -32013},    {PIXI_E_AFTER, -32014},
 };
 
 int pixi_rpc_code(int err)

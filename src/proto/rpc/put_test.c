@@ -125,7 +125,7 @@ static void codes(void **state)
         {PIXI_E_RPC_PARAMS, -32602}, {PIXI_E_FORBIDDEN, -32001},    {PIXI_E_WS_TOO_BIG, -32002},
         {PIXI_E_RATE, -32003},       {PIXI_E_NO_RESPONDER, -32004}, {PIXI_E_TIMEOUT, -32005},
         {PIXI_E_STORAGE, -32006},    {PIXI_E_TOPIC, -32007},        {PIXI_E_HISTORY, -32008},
-        {PIXI_E_KEY_REUSED, -32009},
+        {PIXI_E_KEY_REUSED, -32009}, {PIXI_E_AFTER, -32014},
     };
 
     (void)state;
