@@ -169,8 +169,7 @@ static void put_outbox(struct pixi_buf *b, struct pixi_cur result)
                 {"dropped", "dropped to make room"},
                 {"expired", "expired"},
                 {"rejected", "refused by the server for good: pixi-ws-client status --rejected"},
-                {"in_doubt", "in doubt: the server lost its log"},
-                {"reordered", "stored after a later one of their topic"}};
+                {"in_doubt", "in doubt: the server lost its log"}};
     struct pixi_cur o = member(result, "outbox"), disk = member(o, "disk");
 
     pixi_buf_putf(b, "outbox    %" PRIu64 " messages wait, ", number(o, "messages"));

@@ -120,10 +120,6 @@ static void on_gone(void *ctx, uint64_t from, uint64_t id, int err, const char *
         pixi_rpc_put_error_value(&w, err, detail, 0);
     } else {
         pixi_rpc_put_position(&w, d->stored_at);
-        if (detail) {
-            pixi_json_name(&w, "reordered");
-            pixi_json_bool(&w, true);
-        }
     }
     pixi_rpc_end_call(&w, 0);
     pixi_daemon_say(c);
@@ -196,6 +192,10 @@ static void publish(struct work *w)
     memcpy(given.producer, p->producer, sizeof given.producer);
     if (!check_topic(w))
         return;
+    if (p->seen & PIXI_RPC_HAS_KEY && p->after) {
+        refuse(w, PIXI_E_RPC_PARAMS, "key: no `after` here: what the outbox takes stays in order");
+        return;
+    }
     if (!w->call) {
         pixi_daemon_pass_on(w->daemon, PIXI_RPC_PUBLISH, p);
         return;

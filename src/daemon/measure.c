@@ -230,7 +230,7 @@ static void apply(struct pixi_daemon_measure *m, const struct pixi_improve_step 
         break;
     case PIXI_IMPROVE_KEEPALIVE: d->uplink.limits.ping_ms = (uint32_t)s->to + SPARE_MS; break;
     case PIXI_IMPROVE_WINDOW:
-        if (!d->suspects)
+        if (!d->suspect_seq)
             pixi_outbox_widen(d->outbox, (size_t)s->to);
         break;
     default: break;
@@ -320,7 +320,7 @@ void pixi_daemon_measure_set(struct pixi_daemon *d)
         return;
     stop_probe(d->measure);
     begin(d->measure);
-    pixi_outbox_widen(d->outbox, d->suspects ? 1 : PIXI_OUTBOX_WINDOW);
+    pixi_outbox_widen(d->outbox, d->suspect_seq ? 1 : PIXI_OUTBOX_WINDOW);
     if (pixi_daemon_is_linked(d))
         pixi_daemon_measure_linked(d);
 }

@@ -54,8 +54,6 @@ void pixi_daemon_put_metrics(const struct pixi_daemon *d, struct pixi_buf *b)
         {"outbox_rejected_total", "counter", "Messages that the server refused for good.", s.rejected},
         {"outbox_in_doubt_total", "counter", "Messages of which nobody can tell whether they are stored.",
          s.in_doubt},
-        {"outbox_reordered_total", "counter", "Messages stored after a later one of their topic.",
-         s.reordered},
         {"outbox_commits_total", "counter", "Commits to the disk.", s.commits},
         {"programs", "gauge", "Programs that are connected.", d->conn_count},
         {"programs_total", "counter", "Programs that came.", d->counters.connections},

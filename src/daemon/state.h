@@ -143,8 +143,9 @@ struct pixi_daemon {
     uint64_t started_ms, linked_ms; /* the loop's; linked_ms 0: no link */
     struct pixi_failure last_failure;
     uint64_t failed_wall_ms; /* 0: never */
-    size_t suspects;         /* messages sent when the server objected to one of them: they go one by one */
-    uint64_t alone;          /* id of the one that was sent last, by itself; 0: it went beside others */
+    uint64_t
+        suspect_seq; /* up to it messages were under way when the server objected to one: they go one by one; 0: none */
+    uint64_t alone; /* id of the one that was sent last, by itself; 0: it went beside others */
     struct pixi_daemon_measure *measure;
     uint64_t metrics_at_ms; /* when they are written next */
     void (*on_idle)(void *ctx);

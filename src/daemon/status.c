@@ -67,7 +67,6 @@ static void put_outbox(const struct pixi_daemon *d, struct pixi_json_out *w)
                 {"expired", s.expired},
                 {"rejected", s.rejected},
                 {"in_doubt", s.in_doubt},
-                {"reordered", s.reordered},
                 {"commits", s.commits}};
 
     pixi_json_name(w, "outbox");

@@ -67,6 +67,10 @@ static void put_key(struct pixi_json_out *w, const struct pixi_daemon *d, const 
     pixi_json_number(w, m->seq);
     pixi_json_name(w, "low");
     pixi_json_number(w, pixi_outbox_low(d->outbox));
+    if (m->after) {
+        pixi_json_name(w, "after");
+        pixi_json_number(w, m->after);
+    }
     pixi_json_close_object(w);
 }
 
@@ -92,10 +96,14 @@ static bool is_for_good(int err)
     }
 }
 
-static void clear_suspect(struct pixi_daemon *d)
+/* One of those, or one behind them: then they have all gone, by whatever way. */
+static bool is_suspect(struct pixi_daemon *d, const struct pixi_outbox_msg *m)
 {
-    if (d->suspects && --d->suspects == 0)
+    if (d->suspect_seq && m->seq > d->suspect_seq) {
+        d->suspect_seq = 0;
         pixi_outbox_widen(d->outbox, (size_t)pixi_daemon_improve(d)->window);
+    }
+    return d->suspect_seq != 0;
 }
 
 /* The connection went. Where the server objected to something, it may have been this: then they go one by one, until it is
@@ -110,13 +118,14 @@ static void take_loss(struct pixi_daemon *d, struct pixi_outbox_msg *m, const st
         pixi_log(PIXI_LOG_WARNING,
                  "message %llu to %.*s: the server closes the connection over it: refused for good",
                  (unsigned long long)m->id, (int)pixi_cur_left(&m->topic), (const char *)m->topic.p);
-        clear_suspect(d);
         pixi_outbox_refused(d->outbox, m, f->close_code == 1009 ? PIXI_E_WS_TOO_BIG : f->err, f->cause,
                             pixi_daemon_now(d));
         return;
     }
-    if (d->suspects++ == 0)
+    if (!d->suspect_seq)
         pixi_outbox_widen(d->outbox, 1);
+    if (m->seq > d->suspect_seq)
+        d->suspect_seq = m->seq;
     pixi_outbox_unanswered(d->outbox, m);
 }
 
@@ -131,7 +140,6 @@ static void on_publish_answer(struct pixi_uplink *u, void *ctx, const struct pix
         d->stored_at = (struct pixi_rpc_position){0};
         if (pixi_rpc_result_read(a->result, &p) == PIXI_OK)
             d->stored_at = p.position;
-        clear_suspect(d);
         pixi_outbox_stored(d->outbox, m, pixi_daemon_now(d));
         pixi_loop_defer(d->loop, &d->pump);
     } else if (u->state != PIXI_UPLINK_OPEN) {
@@ -141,12 +149,16 @@ static void on_publish_answer(struct pixi_uplink *u, void *ctx, const struct pix
                  "message %llu to %.*s: %s: refused for good; pixi-ws-client status --rejected lists it",
                  (unsigned long long)m->id, (int)pixi_cur_left(&m->topic), (const char *)m->topic.p,
                  f->cause);
-        clear_suspect(d);
         pixi_outbox_refused(d->outbox, m, f->err, f->cause, pixi_daemon_now(d));
+        pixi_loop_defer(d->loop, &d->pump);
+    } else if (f->err == PIXI_E_AFTER) {
+        pixi_outbox_put_off(d->outbox, m, pixi_daemon_now(d));
         pixi_loop_defer(d->loop, &d->pump);
     } else {
         d->last_failure = *f;
         d->failed_wall_ms = pixi_clock_wall_ms();
+        if (f->err != PIXI_E_RATE && f->err != PIXI_E_LIMIT)
+            pixi_outbox_unanswered(d->outbox, m); /* perhaps the server has it all the same */
         pixi_outbox_later(d->outbox, m, f->retry_after_ms ? f->retry_after_ms : LATER_MS, pixi_daemon_now(d));
         pixi_daemon_set_outbox_timer(d);
     }
@@ -201,6 +213,7 @@ static void run_pump(struct pixi_task *task)
         return; /* the end is near */
     while (pixi_daemon_is_linked(d) && !d->uplink.is_full &&
            (m = pixi_outbox_next(d->outbox, pixi_daemon_now(d)))) {
+        bool is_suspected = is_suspect(d, m);
         int rc = send_message(d, m);
 
         if (rc == PIXI_E_LIMIT) { /* limits.message_bytes was lowered since it was taken */
@@ -210,7 +223,7 @@ static void run_pump(struct pixi_task *task)
         if (rc != PIXI_OK)
             break; /* no memory: the next that comes tries again */
         pixi_outbox_sent(d->outbox, m);
-        d->alone = d->suspects ? m->id : 0;
+        d->alone = is_suspected ? m->id : 0;
     }
     check_drained(d);
 }
@@ -397,8 +410,6 @@ static void note_loss(struct pixi_daemon *d, const struct pixi_failure *f, uint6
         d->counters.losses++;
         d->counters.silent += f->err == PIXI_E_WS_PONG || f->err == PIXI_E_RESET;
     }
-    if (d->suspects)
-        pixi_outbox_widen(d->outbox, 1);
     d->linked_ms = 0;
     if (f->err != PIXI_OK) {
         d->last_failure = *f;

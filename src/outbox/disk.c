@@ -15,7 +15,8 @@ static const char schema_sql[] =
     "CREATE TABLE state (id INTEGER PRIMARY KEY, producer BLOB NOT NULL, epoch INTEGER NOT NULL,"
     " next_number INTEGER NOT NULL, next_seq INTEGER NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT "
     "NULL,"
-    " unassigned INTEGER NOT NULL, now_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL);"
+    " unassigned INTEGER NOT NULL, now_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL, stored_seq INTEGER NOT "
+    "NULL);"
     "CREATE TABLE message (id INTEGER PRIMARY KEY, seq INTEGER, flags INTEGER NOT NULL, accepted_ms INTEGER "
     "NOT NULL,"
     " expires_ms INTEGER, owner INTEGER NOT NULL, sender INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB "
@@ -54,7 +55,7 @@ static const char *const statement_sql[PIXI_OUTBOX_STATEMENTS] = {
     [PIXI_OUTBOX_EXPIRED] =
         "SELECT id, 64 + length(topic) + length(headers) + length(payload), owner, sender FROM message"
         " WHERE expires_ms <= ?1 AND seq IS NULL ORDER BY expires_ms LIMIT ?2",
-    [PIXI_OUTBOX_SAVE] = "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [PIXI_OUTBOX_SAVE] = "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [PIXI_OUTBOX_SHARE] = "INSERT INTO owner VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + "
                           "?2, bytes = bytes + ?3",
     [PIXI_OUTBOX_REJECT] =
@@ -130,8 +131,8 @@ static int prepare(struct pixi_outbox_disk *d)
 static int read_row(struct pixi_outbox_disk *d)
 {
     struct pixi_outbox_row *r = &d->row;
-    uint64_t *const numbers[] = {&r->epoch, &r->next_number, &r->next_seq, &r->count,
-                                 &r->bytes, &r->unassigned,  &r->now_ms,   &r->wall_ms};
+    uint64_t *const numbers[] = {&r->epoch,      &r->next_number, &r->next_seq, &r->count,     &r->bytes,
+                                 &r->unassigned, &r->now_ms,      &r->wall_ms,  &r->stored_seq};
     sqlite3_stmt *s = NULL;
     int rc = sqlite3_prepare_v2(d->db.handle, "SELECT * FROM state WHERE id = 1", -1, &s, NULL);
 
@@ -141,7 +142,7 @@ static int read_row(struct pixi_outbox_disk *d)
         rc = pixi_cur_left(&producer) == PIXI_OUTBOX_PRODUCER ? SQLITE_OK : SQLITE_DONE;
         if (rc == SQLITE_OK)
             memcpy(r->producer, producer.p, PIXI_OUTBOX_PRODUCER);
-        for (int i = 0; i < 8; i++)
+        for (int i = 0; i < 9; i++)
             *numbers[i] = number(s, i + 2);
     }
     sqlite3_finalize(s);
@@ -354,9 +355,10 @@ int pixi_outbox_disk_finish(void *disk)
     int rc = put_changes(d);
 
     if (rc == SQLITE_OK)
-        rc = pixi_db_bind(s, "biiiiiiii", pixi_cur_init(r->producer, sizeof r->producer), (int64_t)r->epoch,
+        rc = pixi_db_bind(s, "biiiiiiiii", pixi_cur_init(r->producer, sizeof r->producer), (int64_t)r->epoch,
                           (int64_t)r->next_number, (int64_t)r->next_seq, (int64_t)r->count, (int64_t)r->bytes,
-                          (int64_t)r->unassigned, (int64_t)r->now_ms, (int64_t)r->wall_ms);
+                          (int64_t)r->unassigned, (int64_t)r->now_ms, (int64_t)r->wall_ms,
+                          (int64_t)r->stored_seq);
     if (rc == SQLITE_OK)
         rc = pixi_db_done(s);
     pixi_crash_point("commit");

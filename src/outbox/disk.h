@@ -17,6 +17,7 @@ struct pixi_outbox_row {
     uint64_t epoch;       /* that the server had when seqs were given last; 0: none yet */
     uint64_t next_number; /* of the next id, below its priority */
     uint64_t next_seq;
+    uint64_t stored_seq;      /* the highest that is known to be stored in that epoch; 0: none */
     uint64_t count, bytes;    /* of all messages that wait */
     uint64_t unassigned;      /* of these, without a seq */
     uint64_t now_ms, wall_ms; /* the outbox's time, and the wall's when it was written */

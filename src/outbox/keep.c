@@ -87,10 +87,10 @@ static void retry(struct pixi_outbox *o)
 
 static bool is_expired(const struct pixi_outbox *o, const struct pixi_outbox_msg *m)
 {
-    return m->expires_ms && m->expires_ms <= o->now.ms && !m->was_sent;
+    return m->expires_ms && m->expires_ms <= o->now.ms && !m->is_uncertain;
 }
 
-/* Those with a seq that were never sent: the server does not miss them. */
+/* Those with a seq that the server has not: it does not miss them. */
 static void expire_window(struct pixi_outbox *o)
 {
     struct pixi_outbox_msg *next;

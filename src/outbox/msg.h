@@ -30,9 +30,11 @@ enum pixi_outbox_state {
 struct pixi_outbox_msg {
     struct pixi_outbox_msg *next, *previous;
     enum pixi_outbox_state state;
-    bool was_sent; /* now, or perhaps by an earlier run: the server may know it */
-    uint64_t id;   /* by priority, then in the order of acceptance; below 2^53 */
-    uint64_t seq;  /* of the idempotency key; 0: it has none yet */
+    bool
+        is_uncertain; /* it was sent, or perhaps by an earlier run, and its answer was lost: the server may have it */
+    uint64_t id;    /* by priority, then in the order of acceptance; below 2^53 */
+    uint64_t seq;   /* of the idempotency key; 0: it has none yet */
+    uint64_t after; /* the seq that it went after when it was sent last; 0: none */
     unsigned flags;
     uint64_t accepted_ms;                    /* the outbox's own time: outbox.h */
     uint64_t expires_ms;                     /* 0: never */

@@ -36,7 +36,7 @@ static int inherit(struct pixi_outbox *o)
 
     for (; list; list = next) {
         next = list->next;
-        list->was_sent = true;
+        list->is_uncertain = true;
         pixi_outbox_add_last(o, list);
     }
     return pixi_db_err(rc);
@@ -49,6 +49,7 @@ static void take_row(struct pixi_outbox *o)
     memcpy(o->producer, r->producer, sizeof o->producer);
     o->start_ms = o->now.ms = r->now_ms;
     o->epoch = r->epoch;
+    o->stored_seq = r->stored_seq;
     o->next_seq = r->next_seq;
     o->unassigned = r->unassigned;
     o->is_new_producer = o->disk.is_new_producer && r->count;

@@ -9,7 +9,11 @@
  * way are in memory; those behind them are read when there is room.
  *
  * Exactly once: a message gets the seq of its idempotency key on disk before it is first sent, and keeps it. What has a seq
- * and no answer when the server turns out to be another log is in doubt, and is told so instead of being sent again.
+ * and no answer when the server turns out to be another log, or to have forgotten the producer, is in doubt, and is told so
+ * instead of being sent again.
+ *
+ * In order: each message goes after the one before it that has no answer, or the last that was stored; the server puts it
+ * off where it has not that one. So it also shows that it remembers.
  *
  * Time is an argument: milliseconds of a clock of the outbox's own, which never goes back and does not jump when the wall
  * clock is set. It begins with pixi_outbox_start_ms. */
@@ -33,14 +37,11 @@ struct pixi_outbox_now {
     uint64_t wall_ms; /* since 1970 */
 };
 
-/* One that was sent before it and put off by the server, to the same topic, comes after it. */
-#define PIXI_OUTBOX_REORDERED "reordered"
-
 struct pixi_outbox_calls {
     /* A message is on disk (PIXI_OK), or is not: PIXI_E_OUTBOX, PIXI_E_STORAGE, PIXI_E_NOMEM. */
     void (*on_queued)(void *ctx, uint64_t from, uint64_t call, uint64_t id, int err);
-    /* It has left: PIXI_OK (stored by the server; detail is PIXI_OUTBOX_REORDERED or NULL), PIXI_E_EXPIRED, PIXI_E_DROPPED, PIXI_E_IN_DOUBT, or refused for good
-     * with that error. from is 0 where nobody is to hear. */
+    /* It has left: PIXI_OK (stored by the server), PIXI_E_EXPIRED, PIXI_E_DROPPED, PIXI_E_IN_DOUBT, or refused for good
+     * with that error. from is 0 where nobody is to hear; detail may be NULL. */
     void (*on_gone)(void *ctx, uint64_t from, uint64_t id, int err, const char *detail);
     /* pixi_outbox_next may have something. */
     void (*on_ready)(void *ctx);
@@ -64,7 +65,7 @@ struct pixi_outbox_stats {
     uint64_t under_way;            /* sent, not answered */
     uint64_t accepted, stored;     /* since the start, as all that follow */
     uint64_t refused_full, failed; /* that were not taken: no room, or the disk */
-    uint64_t dropped, expired, rejected, in_doubt, reordered;
+    uint64_t dropped, expired, rejected, in_doubt;
     uint64_t commits, committed, commit_us; /* groups, messages and other work in them, time they took */
     bool is_failing;                        /* the disk refuses to write at this time */
     bool is_damaged;                        /* the file is no good: a new start repairs it */
@@ -114,7 +115,8 @@ void pixi_outbox_expire(struct pixi_outbox *o, struct pixi_outbox_now now);
 void pixi_outbox_linked(struct pixi_outbox *o, uint64_t epoch, struct pixi_outbox_now now);
 void pixi_outbox_unlinked(struct pixi_outbox *o);
 
-/* pixi_outbox_next -- the next to be sent; NULL: none at this time. Borrowed until it is answered for good. */
+/* pixi_outbox_next -- the next to be sent, by its key {seq, low, after}; NULL: none at this time. Borrowed until it is
+ * answered for good. */
 struct pixi_outbox_msg *pixi_outbox_next(struct pixi_outbox *o, struct pixi_outbox_now now);
 /* pixi_outbox_low -- all seqs below it are answered, and on disk as such: the server may forget them. */
 uint64_t pixi_outbox_low(const struct pixi_outbox *o);
@@ -124,10 +126,12 @@ void pixi_outbox_sent(struct pixi_outbox *o, struct pixi_outbox_msg *m);
 void pixi_outbox_stored(struct pixi_outbox *o, struct pixi_outbox_msg *m, struct pixi_outbox_now now);
 void pixi_outbox_refused(struct pixi_outbox *o, struct pixi_outbox_msg *m, int err, const char *detail,
                          struct pixi_outbox_now now);
-/* pixi_outbox_later -- it was not taken: to be sent again; nothing goes for so long. */
+/* pixi_outbox_later -- it was not taken: to be sent again; nothing goes for so long, and then one by one at first. */
 void pixi_outbox_later(struct pixi_outbox *o, struct pixi_outbox_msg *m, uint64_t in_ms,
                        struct pixi_outbox_now now);
-/* pixi_outbox_unanswered -- the connection ended before an answer. */
+/* pixi_outbox_put_off -- the server has not the one that it was to go after: to be sent again. */
+void pixi_outbox_put_off(struct pixi_outbox *o, struct pixi_outbox_msg *m, struct pixi_outbox_now now);
+/* pixi_outbox_unanswered -- the connection, or the patience, ended before an answer. */
 void pixi_outbox_unanswered(struct pixi_outbox *o, struct pixi_outbox_msg *m);
 
 /* pixi_outbox_widen -- how many may be under way at a time, 1 .. PIXI_OUTBOX_WINDOW_MAX. */

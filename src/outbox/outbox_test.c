@@ -520,27 +520,99 @@ static void refused_for_good_is_kept_and_the_next_goes_on(void **state)
     assert_int_equal(pixi_outbox_stats(w->outbox).rejected, 1);
 }
 
-static void put_off_waits_and_overtaking_is_told(void **state)
+static struct pixi_outbox_msg *send_next(struct world *w)
+{
+    struct pixi_outbox_msg *m = pixi_outbox_next(w->outbox, w->now);
+
+    if (m)
+        pixi_outbox_sent(w->outbox, m);
+    return m;
+}
+
+static void put_off_waits_and_holds_what_follows(void **state)
 {
     struct world *w = *state;
-    struct pixi_outbox_msg *a, *b;
+    struct pixi_outbox_msg *a, *b, *c;
 
     open_up(w);
     pixi_outbox_linked(w->outbox, 5, w->now);
     settle(w);
     put(w, "t", "a");
     put(w, "t", "b");
+    put(w, "t", "c");
     settle(w);
-    pixi_outbox_sent(w->outbox, a = pixi_outbox_next(w->outbox, w->now));
-    pixi_outbox_sent(w->outbox, b = pixi_outbox_next(w->outbox, w->now));
+    assert_int_equal((a = send_next(w))->after, 0);
+    assert_int_equal((b = send_next(w))->after, a->seq);
+    assert_int_equal((c = send_next(w))->after, b->seq);
     pixi_outbox_later(w->outbox, a, 500, w->now);
+    pixi_outbox_put_off(w->outbox, b, w->now);
     assert_null(pixi_outbox_next(w->outbox, w->now));
-    pixi_outbox_stored(w->outbox, b, w->now);
-    assert_string_equal(w->gone[0].detail, PIXI_OUTBOX_REORDERED);
+    pixi_outbox_put_off(w->outbox, c, w->now);
     assert_true(pixi_outbox_due_ms(w->outbox) <= w->now.ms + 500);
     pass(w, 500);
-    expect_delivery(w, "a ");
-    assert_int_equal(pixi_outbox_stats(w->outbox).reordered, 1);
+    assert_ptr_equal(send_next(w), a);
+    assert_null(send_next(w)); /* first whether it is let in */
+    pixi_outbox_stored(w->outbox, a, w->now);
+    assert_ptr_equal(send_next(w), b);
+    assert_ptr_equal(send_next(w), c);
+    pixi_outbox_refused(w->outbox, b, PIXI_E_FORBIDDEN, NULL, w->now);
+    pixi_outbox_put_off(w->outbox, c, w->now); /* it went after b */
+    expect_delivery(w, "c ");
+}
+
+static void what_was_put_off_may_expire(void **state)
+{
+    struct world *w = *state;
+    struct pixi_outbox_put p = {
+        .topic = pixi_cur_str("t"), .payload = pixi_cur_str("x"), .expires_in_ms = 1000};
+    struct pixi_outbox_msg *first, *second;
+
+    open_up(w);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    settle(w);
+    pixi_outbox_put(w->outbox, &p, w->now);
+    pixi_outbox_put(w->outbox, &p, w->now);
+    settle(w);
+    first = send_next(w);
+    second = send_next(w);
+    pixi_outbox_unanswered(w->outbox, first); /* perhaps the server has this one */
+    pixi_outbox_later(w->outbox, second, 500, w->now);
+    pass(w, 6000);
+    pass(w, 6000);
+    assert_int_equal(heard(w->gone, w->gone_count, PIXI_E_EXPIRED), 1);
+    assert_ptr_equal(pixi_outbox_next(w->outbox, w->now), first);
+}
+
+/* Over a run's end, too: the server does not know the producer any more to whom it once answered. */
+static void a_server_that_forgot_leaves_doubt(void **state)
+{
+    struct world *w = *state;
+    struct pixi_outbox_msg *m;
+    uint64_t seq;
+
+    open_up(w);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    settle(w);
+    put(w, "t", "stored");
+    put(w, "t", "lost");
+    settle(w);
+    m = send_next(w);
+    seq = m->seq;
+    send_next(w);
+    pixi_outbox_stored(w->outbox, m, w->now);
+    settle(w);
+    reopen(w);
+    put(w, "t", "new");
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    settle(w);
+    m = send_next(w);
+    assert_int_equal(m->after, seq);
+    assert_null(send_next(w)); /* nothing else before it is known */
+    pixi_outbox_put_off(w->outbox, m, w->now);
+    settle(w);
+    assert_int_equal(heard(w->gone, w->gone_count, PIXI_E_IN_DOUBT), 1);
+    assert_int_equal(pixi_outbox_next(w->outbox, w->now)->after, 0);
+    expect_delivery(w, "new ");
 }
 
 static void a_programs_key_is_taken_once(void **state)
@@ -663,7 +735,9 @@ int main(void)
         TEST(a_clock_that_is_set_expires_nothing),
         TEST(what_waited_long_is_marked_and_stays_so),
         TEST(refused_for_good_is_kept_and_the_next_goes_on),
-        TEST(put_off_waits_and_overtaking_is_told),
+        TEST(put_off_waits_and_holds_what_follows),
+        TEST(what_was_put_off_may_expire),
+        TEST(a_server_that_forgot_leaves_doubt),
         TEST(a_programs_key_is_taken_once),
         TEST(start_does_not_read_what_waits),
         TEST(a_damaged_file_is_salvaged),

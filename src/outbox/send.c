@@ -70,8 +70,16 @@ static int run_remove(struct pixi_job *job, void *ctx)
 
     for (size_t i = 0; i < w->count && rc == SQLITE_OK; i++)
         rc = pixi_outbox_disk_remove(d, w->left[i].id, w->left[i].cost, w->left[i].owner);
+    d->row.stored_seq = w->stored_seq;
     pixi_crash_point("remove");
     return rc;
+}
+
+static void submit_removal(struct pixi_outbox *o)
+{
+    o->removal->stored_seq = o->stored_seq;
+    pixi_outbox_submit(o, o->removal);
+    o->removal = NULL;
 }
 
 void pixi_outbox_flush_removal(struct pixi_outbox *o)
@@ -79,8 +87,7 @@ void pixi_outbox_flush_removal(struct pixi_outbox *o)
     if (o->is_removing || !o->removal)
         return;
     o->is_removing = true;
-    pixi_outbox_submit(o, o->removal);
-    o->removal = NULL;
+    submit_removal(o);
 }
 
 static void done_remove(struct pixi_job *job, int err)
@@ -104,8 +111,8 @@ bool pixi_outbox_remove_row(struct pixi_outbox *o, const struct pixi_outbox_msg 
     struct pixi_outbox_work *w = o->removal;
 
     if (w && w->count == REMOVE_MAX) {
-        pixi_outbox_submit(o, w); /* more than one is under way then: each is whole by itself */
-        o->removal = w = NULL;
+        submit_removal(o); /* more than one is under way then: each is whole by itself */
+        w = NULL;
     }
     if (!w) {
         o->removal = w = pixi_outbox_make_work(o, run_remove, done_remove, REMOVE_MAX);
@@ -167,29 +174,19 @@ static void reject(struct pixi_outbox *o, struct pixi_outbox_msg *m, int err, co
     pixi_outbox_submit(o, w);
 }
 
-/* Was one of this topic that came before it put off by the server? */
-static bool is_overtaking(const struct pixi_outbox *o, const struct pixi_outbox_msg *m)
-{
-    const struct pixi_outbox_msg *at = o->cursor;
-
-    for (; at && at->seq < m->seq; at = at->next)
-        if (at->state == PIXI_OUTBOX_READY && at->was_sent && pixi_cur_equals(at->topic, m->topic))
-            return true;
-    return false;
-}
-
 void pixi_outbox_stored(struct pixi_outbox *o, struct pixi_outbox_msg *m, struct pixi_outbox_now now)
 {
-    bool is_reordered = is_overtaking(o, m);
-
     o->now = now;
     pixi_crash_point("answered");
     o->stats.stored++;
-    o->stats.reordered += is_reordered;
+    if (m->seq > o->stored_seq)
+        o->stored_seq = m->seq;
+    if (o->burst < PIXI_OUTBOX_WINDOW_MAX)
+        o->burst++;
     pixi_outbox_leave(o, m);
     pixi_outbox_remove_row(o, m);
     pixi_outbox_flush_removal(o);
-    o->call->on_gone(o->ctx, m->from, m->id, PIXI_OK, is_reordered ? PIXI_OUTBOX_REORDERED : NULL);
+    o->call->on_gone(o->ctx, m->from, m->id, PIXI_OK, NULL);
     free(m);
     pixi_outbox_fill(o);
 }
@@ -208,13 +205,40 @@ void pixi_outbox_later(struct pixi_outbox *o, struct pixi_outbox_msg *m, uint64_
 {
     o->now = now;
     make_ready(o, m);
+    o->burst = 1;
     if (now.ms + in_ms > o->hold_until_ms)
         o->hold_until_ms = now.ms + in_ms;
 }
 
 void pixi_outbox_unanswered(struct pixi_outbox *o, struct pixi_outbox_msg *m)
 {
+    m->is_uncertain |= m->state == PIXI_OUTBOX_SENT;
     make_ready(o, m);
+}
+
+/* The server is not the log that they were sent to. */
+static void doubt(struct pixi_outbox *o)
+{
+    struct pixi_outbox_msg *next;
+
+    for (struct pixi_outbox_msg *m = o->first; m; m = next) {
+        next = m->next;
+        if (!m->is_uncertain || m->state == PIXI_OUTBOX_SENT)
+            continue;
+        o->stats.in_doubt++;
+        reject(o, m, PIXI_E_IN_DOUBT, NULL);
+    }
+}
+
+void pixi_outbox_put_off(struct pixi_outbox *o, struct pixi_outbox_msg *m, struct pixi_outbox_now now)
+{
+    o->now = now;
+    make_ready(o, m);
+    if (!o->stored_seq || m->after != o->stored_seq)
+        return;
+    o->stored_seq = 0; /* the server knew it once */
+    doubt(o);
+    pixi_outbox_fill(o);
 }
 
 /* --- sending --------------------------------------------------------------------------------------------------------- */
@@ -222,8 +246,10 @@ void pixi_outbox_unanswered(struct pixi_outbox *o, struct pixi_outbox_msg *m)
 static int run_epoch(struct pixi_job *job, void *ctx)
 {
     struct pixi_outbox_work *w = pixi_outbox_work_of(job);
+    struct pixi_outbox_disk *d = pixi_outbox_disk_of(w, ctx);
 
-    pixi_outbox_disk_of(w, ctx)->row.epoch = w->epoch;
+    d->row.epoch = w->epoch;
+    d->row.stored_seq = 0;
     return SQLITE_OK;
 }
 
@@ -246,18 +272,13 @@ static void done_epoch(struct pixi_job *job, int err)
     o->call->on_ready(o->ctx);
 }
 
-/* The server is another log than the one that was sent to. */
-static void doubt(struct pixi_outbox *o)
+static bool has_uncertain(const struct pixi_outbox *o)
 {
-    struct pixi_outbox_msg *next;
+    const struct pixi_outbox_msg *m = o->first;
 
-    for (struct pixi_outbox_msg *m = o->first; m; m = next) {
-        next = m->next;
-        if (!m->was_sent)
-            continue;
-        o->stats.in_doubt++;
-        reject(o, m, PIXI_E_IN_DOUBT, NULL);
-    }
+    while (m && !m->is_uncertain)
+        m = m->next;
+    return m != NULL;
 }
 
 void pixi_outbox_linked(struct pixi_outbox *o, uint64_t epoch, struct pixi_outbox_now now)
@@ -268,6 +289,7 @@ void pixi_outbox_linked(struct pixi_outbox *o, uint64_t epoch, struct pixi_outbo
     o->hold_until_ms = 0;
     if (o->is_new_producer || (o->epoch && epoch && epoch != o->epoch))
         doubt(o);
+    o->burst = o->stored_seq && has_uncertain(o) ? 1 : PIXI_OUTBOX_WINDOW_MAX;
     if ((epoch == o->epoch || !epoch) && !o->is_new_producer) {
         o->link = LINKED;
         pixi_outbox_fill(o);
@@ -275,6 +297,7 @@ void pixi_outbox_linked(struct pixi_outbox *o, uint64_t epoch, struct pixi_outbo
         return;
     }
     o->link = SETTLING;
+    o->stored_seq = 0;
     w = pixi_outbox_make_work(o, run_epoch, done_epoch, 0);
     if (!w)
         return; /* nothing is sent by this connection */
@@ -286,16 +309,27 @@ void pixi_outbox_unlinked(struct pixi_outbox *o)
 {
     o->link = UNLINKED;
     for (struct pixi_outbox_msg *m = o->first; m; m = m->next)
-        make_ready(o, m);
+        pixi_outbox_unanswered(o, m);
+}
+
+/* What the server is to have before it. */
+static uint64_t after_of(const struct pixi_outbox *o, const struct pixi_outbox_msg *m)
+{
+    uint64_t after = m->previous ? m->previous->seq : o->stored_seq;
+
+    return after < m->seq ? after : 0; /* one that was stored, where the patience ended before its answer */
 }
 
 struct pixi_outbox_msg *pixi_outbox_next(struct pixi_outbox *o, struct pixi_outbox_now now)
 {
     o->now = now;
-    if (o->link != LINKED || o->hold_until_ms > now.ms || o->under_way >= o->window)
+    if (o->link != LINKED || o->hold_until_ms > now.ms || o->under_way >= o->window ||
+        o->under_way >= o->burst)
         return NULL;
     while (o->cursor && o->cursor->state != PIXI_OUTBOX_READY)
         o->cursor = o->cursor->next;
+    if (o->cursor)
+        o->cursor->after = after_of(o, o->cursor);
     return o->cursor;
 }
 
@@ -312,7 +346,6 @@ uint64_t pixi_outbox_low(const struct pixi_outbox *o)
 void pixi_outbox_sent(struct pixi_outbox *o, struct pixi_outbox_msg *m)
 {
     m->state = PIXI_OUTBOX_SENT;
-    m->was_sent = true;
     o->under_way++;
     if (o->cursor == m)
         o->cursor = m->next;

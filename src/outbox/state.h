@@ -41,6 +41,7 @@ struct pixi_outbox_work {
     char *detail;                          /* REJECT: owned */
     uint64_t old_ms, oldest_ms;            /* SWEEP */
     uint64_t late_ms, epoch;               /* LOAD; EPOCH */
+    uint64_t stored_seq;                   /* REMOVE: as it is then */
     uint64_t bytes;                        /* LOAD: room */
     size_t count;                          /* LOAD: room; LIST: limit; REMOVE: how many */
     size_t left_count;                     /* PUT, SWEEP */
@@ -60,10 +61,14 @@ struct pixi_outbox {
     struct pixi_outbox_msg *cursor;       /* the first of them that may be READY; NULL: none is */
     size_t count, window, under_way;
     uint64_t window_bytes;
-    uint64_t next_seq;    /* the highest that is known, plus one */
-    uint64_t oldest_ms;   /* of those without a seq, when it was last looked; 0: not known */
-    uint64_t unassigned;  /* without a seq, those on their way to the disk included */
-    uint64_t epoch;       /* as it is on disk */
+    uint64_t next_seq;   /* the highest that is known, plus one */
+    uint64_t oldest_ms;  /* of those without a seq, when it was last looked; 0: not known */
+    uint64_t unassigned; /* without a seq, those on their way to the disk included */
+    uint64_t epoch;      /* as it is on disk */
+    uint64_t stored_seq; /* the highest that was answered as stored in this epoch; 0: none */
+    size_t
+        burst; /* how many may be under way until answers come: few when the server put one off, or has to show that it
+                   * remembers */
     bool is_new_producer; /* what an earlier run sent is in doubt, whatever the epoch */
     enum {
         UNLINKED,
