@@ -221,20 +221,29 @@ static bool is_seen(const struct pixi_uplink_sub *s, struct pixi_rpc_position p)
     return false;
 }
 
+/* The subscription that the server speaks of; NULL: none, or one that was replaced by another of the same filter. */
+static struct pixi_uplink_sub *answered_sub(struct pixi_uplink *c, const struct pixi_rpc_params *p)
+{
+    struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p->filter);
+
+    return s && s->is_answered ? s : NULL;
+}
+
 static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *answer)
 {
-    struct pixi_uplink_sub *s =
-        pixi_uplink_sub_of(c, pixi_cur_str(ctx)); /* it may have been dropped meanwhile */
+    struct pixi_uplink_sub *s = ctx;
     const struct pixi_rpc_params *p = answer->p;
     bool is_again;
 
-    if (!s || answer->failure) {
-        if (s && pixi_uplink_is_refusal(c, answer->failure))
+    if (pixi_uplink_sub_of(c, pixi_cur_str(s->filter)) != s)
+        return; /* it was dropped meanwhile */
+    if (answer->failure) {
+        if (pixi_uplink_is_refusal(c, answer->failure))
             pixi_uplink_drop_sub(c, s, answer->failure);
         return; /* else the connection ended: it subscribes again on the next */
     }
     is_again = s->was_subscribed;
-    s->was_subscribed = true;
+    s->was_subscribed = s->is_answered = true;
     s->pending = p->position;
     s->is_synced = p->recovered || !s->how.wants_retained;
     s->is_behind = false;
@@ -277,6 +286,7 @@ static void subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
 {
     struct pixi_json_out w;
 
+    s->is_answered = false;
     begin_call(c, &w, PIXI_RPC_SUBSCRIBE);
     pixi_json_name(&w, "filter");
     pixi_json_text(&w, s->filter);
@@ -287,7 +297,7 @@ static void subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
     }
     put_batching(&w, &s->how);
     end_call(c, &w, PIXI_RPC_SUBSCRIBE, PIXI_UPLINK_ONCE, c->settings->timeouts.request_ms,
-             on_subscribe_answer, s->filter);
+             on_subscribe_answer, s);
 }
 
 static void ignore_answer(struct pixi_uplink *c, void *ctx, const struct pixi_uplink_answer *answer)
@@ -319,7 +329,7 @@ static void catch_up(struct pixi_uplink *c)
 
 static void take_message(struct pixi_uplink *c, struct pixi_rpc_params *p)
 {
-    struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p->filter);
+    struct pixi_uplink_sub *s = answered_sub(c, p);
     struct pixi_uplink_message m = {.sub = s, .p = *p};
 
     if (s && (s->is_behind || c->has_no_room)) {
@@ -346,7 +356,7 @@ static void take_message(struct pixi_uplink *c, struct pixi_rpc_params *p)
 
 static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
 {
-    struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p->filter);
+    struct pixi_uplink_sub *s = answered_sub(c, p);
 
     if (!s || s->is_behind)
         return;
@@ -361,7 +371,7 @@ static void take_synced(struct pixi_uplink *c, const struct pixi_rpc_params *p)
 /* Of a daemon that holds the subscription: what came in between is lost, and the retained messages come again. */
 static void take_gap(struct pixi_uplink *c, const struct pixi_rpc_params *p)
 {
-    struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p->filter);
+    struct pixi_uplink_sub *s = answered_sub(c, p);
 
     if (!s)
         return;
@@ -391,7 +401,7 @@ static void take_notification(struct pixi_uplink *c, const struct pixi_rpc_msg *
     case PIXI_RPC_GAP: take_gap(c, &p); break;
     case PIXI_RPC_GOING_AWAY: pixi_retry_going_away(&c->policy, p.reconnect_ms); break;
     case PIXI_RPC_UNSUBSCRIBED: {
-        struct pixi_uplink_sub *s = pixi_uplink_sub_of(c, p.filter);
+        struct pixi_uplink_sub *s = answered_sub(c, &p);
         struct pixi_failure f =
             pixi_failure_call(PIXI_E_FORBIDDEN, "the subscription was ended", pixi_cur_init(NULL, 0));
 

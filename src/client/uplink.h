@@ -72,6 +72,8 @@ struct pixi_uplink_sub {
     size_t position_count;
     struct pixi_rpc_position pending; /* counts once the snapshot is complete */
     struct pixi_uplink_how how;
+    bool
+        is_answered; /* its question was: before that, what comes for its filter is for one that stood here before */
     bool is_synced, was_subscribed;
     bool is_behind; /* messages were passed over, as there was no room: it subscribes again where it stood */
     bool has_gap;   /* some of them, or of those since the last connection, cannot be had again */

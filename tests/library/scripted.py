@@ -176,7 +176,22 @@ def later(*steps):
     return lambda conn, call: conn.do(steps if conn.number else [], call)
 
 
+def second(*steps):
+    """When this method is called for the second time."""
+
+    def step(conn, call):
+        if [c["method"] for c in conn.server.calls].count(call["method"]) == 2:
+            conn.do(steps, call)
+
+    return step
+
+
 subscribed = result(epoch=EPOCH, offset=0, recovered=True)
+
+
+def unsubscribed(conn, call):
+    conn.note("unsubscribed", filter="event/#", error={"code": -32001, "message": "no"})
+
 
 DEFAULT = {
     "publish": [stored],
@@ -227,7 +242,7 @@ SCRIPTS = {
     "recv-unsubscribed": {
         "subscribe": [
             subscribed,
-            lambda conn, call: conn.note("unsubscribed", filter="event/#", error={"code": -32001, "message": "no"}),
+            unsubscribed,
             message(filter="other/#"),
         ]
     },
@@ -235,12 +250,24 @@ SCRIPTS = {
     "close-cut": {"close": "cut"},
 }
 
+# Of no row. "replaced": what the first subscription was owed comes while the second one's question is on its way.
+OTHERS = {
+    "replaced": {
+        "subscribe": [
+            second(message(payload="late"), lambda conn, call: conn.note("synced", filter="event/#"), unsubscribed),
+            subscribed,
+            message(payload="first"),
+            message(),
+        ]
+    },
+}
+
 
 class Server:
     """Listens on 127.0.0.1 while its `with` lasts, and does as this row's script says."""
 
     def __init__(self, row):
-        self.script = SCRIPTS.get(row, {})
+        self.script = {**SCRIPTS, **OTHERS}.get(row, {})
         self.key = KEY
         self.authorizations, self.protocols, self.calls, self.closes, self.seqs = [], [], [], [], []
         self._socks = []

@@ -174,3 +174,9 @@ def test_the_example_of_scene_md(hub, run, program_node, example, client_of):
     assert done.returncode == 0 and not done.stderr, done
     listed = client_of(server, "listen", "scene/#", "--count", "1")
     assert '"topic":"scene/objects/from-javascript"' in listed.stdout
+
+
+def test_nothing_comes_that_was_meant_for_the_subscription_before(node):
+    with scripted.Server("replaced") as server:
+        done = node("use.mjs", "replaced", server.url, server.key)
+        assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

@@ -12,10 +12,22 @@ import pytest
 
 import answers
 import pixi_ws
+import scripted
 from pixi_ws import _library, aio
 
 PYTHON = "/usr/bin/python3"
 PATIENCE_S = 20
+
+
+# --- subscribing anew
+
+
+def test_nothing_comes_that_was_meant_for_the_subscription_before():
+    with scripted.Server("replaced") as server, pixi_ws.Client("replaced", server.url, api_key=server.key) as client:
+        for _ in range(2):
+            client.subscribe("event/#")
+            assert [client.recv(timeout=PATIENCE_S).payload for _ in range(2)] == [b'"first"', b'{"x": 1}']
+            client.unsubscribe("event/#")
 
 
 # --- Ctrl-C -----------------------------------------------------------------------------------------------------------

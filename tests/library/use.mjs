@@ -23,6 +23,18 @@ async function take(iterator, count) {
   return out;
 }
 
+/** What was meant for a subscription that is gone does not come to the one in its place. */
+async function replaced() {
+  const client = await connected();
+  const first = client.subscribe("event/#");
+  assert.deepEqual((await take(first, 2)).map((message) => message.payload), ["first", { x: 1 }]);
+  let synced = 0;
+  const other = client.subscribe("event/#", { onSynced: () => synced++ });
+  assert.deepEqual((await take(other, 2)).map((message) => message.payload), ["first", { x: 1 }]);
+  assert.equal(synced, 0);
+  await client.close();
+}
+
 /** What is published is what comes; bytes as bytes. */
 async function payloads() {
   const client = await connected();
@@ -292,6 +304,7 @@ async function cut() {
 
 const doing = {
   payloads,
+  replaced,
   iterators,
   requests,
   backpressure,

@@ -269,7 +269,7 @@ export class Client {
     const subscription = this.#subscriptions.get(one.params?.filter);
     if (one.method === "synced") subscription?.onSynced();
     else if (one.method === "going_away") this.#retry.goingAway(one.params?.reconnect_in_ms);
-    else if (one.method === "unsubscribed" && subscription)
+    else if (one.method === "unsubscribed" && subscription?.isAnswered)
       this.#drop(
         subscription,
         new PixiError("KEY", "the subscription was ended", {
