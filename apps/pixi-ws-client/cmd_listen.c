@@ -132,7 +132,8 @@ static const struct pixi_uplink_handlers handlers = {
     .on_end = on_end,
 };
 
-static int read_batch_ms(const char *value, uint32_t *out)
+/* The daemon has no batches: not by that way then. */
+static int read_batch_ms(const char *value, struct listen *l)
 {
     uint64_t ms;
 
@@ -140,7 +141,8 @@ static int read_batch_ms(const char *value, uint32_t *out)
         return PIXI_EXIT_USAGE;
     if (ms > PIXI_RPC_BATCH_MS_MAX)
         return cli_usage_error(cli_command_of("listen"), "--batch-ms is at most 10000");
-    *out = (uint32_t)ms;
+    l->how.batch_ms = (uint32_t)ms;
+    l->session.app->may_use_daemon = false;
     return 0;
 }
 
@@ -150,7 +152,7 @@ static int take_option(struct listen *l, int option, const char *value)
     case COUNT: return read_count("--count", value, &l->count) ? 0 : PIXI_EXIT_USAGE;
     case NO_RETAINED: l->how.wants_retained = false; return 0;
     case REPLY: l->reply = value; return 0;
-    case BATCH_MS: return read_batch_ms(value, &l->how.batch_ms);
+    case BATCH_MS: return read_batch_ms(value, l);
     case LATEST: l->how.is_latest = true; return 0;
     case DIRECT: l->session.app->may_use_daemon = false; return 0;
     default: l->retries = true; return 0;

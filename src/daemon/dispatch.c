@@ -230,7 +230,9 @@ static void history(struct work *w)
 
 static void subscribe(struct work *w)
 {
-    if (check_filter(w))
+    if (w->p.batch_ms || w->p.latest)
+        refuse(w, PIXI_E_RPC_PARAMS, "neither batch_ms nor latest here: each message is a line");
+    else if (check_filter(w))
         pixi_daemon_subscribe(w->conn, w->call, &w->p);
 }
 

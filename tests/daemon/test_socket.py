@@ -11,6 +11,21 @@ from local import Error, Gone, Local
 from rpc import Rpc
 
 
+def test_what_a_line_has_no_word_for_is_refused(hub, daemon):
+    """Nothing that is asked for is passed over in silence."""
+    machine = daemon(hub())
+    key = {"producer": "1b671a64-40d5-491e-99b0-da01ff1f3341", "seq": 2, "low": 1, "after": 1}
+    with machine.local() as program:
+        for method, params in (
+            ("subscribe", {"filter": "event/#", "batch_ms": 100}),
+            ("subscribe", {"filter": "event/#", "batch_ms": 100, "latest": True}),
+            ("publish", {"topic": "event/a", "payload": 1, "key": key}),
+        ):
+            with pytest.raises(Error) as e:
+                program.call(method, **params)
+            assert e.value.code == -32602
+
+
 def test_queued_then_stored(hub, daemon, stored):
     server = hub()
     with daemon(server).local() as program:
