@@ -46,19 +46,6 @@ int pixi_uplink_end(struct pixi_uplink *c, struct pixi_json_out *w, enum pixi_rp
     return end_call(c, w, m, PIXI_UPLINK_RAW, timeout_ms, on_answer, ctx);
 }
 
-static void put_key(struct pixi_json_out *w, const struct pixi_uplink_out *m)
-{
-    pixi_json_name(w, "key");
-    pixi_json_open_object(w);
-    pixi_json_name(w, "producer");
-    pixi_json_text(w, m->producer);
-    pixi_json_name(w, "seq");
-    pixi_json_number(w, m->seq);
-    pixi_json_name(w, "low");
-    pixi_json_number(w, m->low);
-    pixi_json_close_object(w);
-}
-
 static void put_message(struct pixi_json_out *w, const struct pixi_uplink_out *m)
 {
     pixi_json_name(w, "topic");
@@ -84,7 +71,7 @@ static int publish(struct pixi_uplink *c, const struct pixi_uplink_out *m, uint6
     }
     if (!on_answer)
         return send_notification(c, &w);
-    put_key(&w, m);
+    pixi_rpc_put_key(&w, m->producer, m->seq, m->low, 0);
     return end_call(c, &w, PIXI_RPC_PUBLISH, PIXI_UPLINK_RESEND, timeout_ms, on_answer, ctx);
 }
 
@@ -256,20 +243,6 @@ static void on_subscribe_answer(struct pixi_uplink *c, void *ctx, const struct p
         c->handlers->on_subscribed(c, s, is_again, p->recovered);
 }
 
-static void put_since(struct pixi_json_out *w, const struct pixi_uplink_sub *s)
-{
-    if (!s->position_count || *s->filter == '$') /* neither `$share` nor `$` topics take one */
-        return;
-    pixi_json_name(w, "since");
-    pixi_json_open_array(w);
-    for (size_t i = 0; i < s->position_count; i++) {
-        pixi_json_open_object(w);
-        pixi_rpc_put_position(w, s->positions[i]);
-        pixi_json_close_object(w);
-    }
-    pixi_json_close_array(w);
-}
-
 static void put_batching(struct pixi_json_out *w, const struct pixi_uplink_how *how)
 {
     if (!how->batch_ms)
@@ -290,7 +263,8 @@ static void subscribe(struct pixi_uplink *c, struct pixi_uplink_sub *s)
     begin_call(c, &w, PIXI_RPC_SUBSCRIBE);
     pixi_json_name(&w, "filter");
     pixi_json_text(&w, s->filter);
-    put_since(&w, s);
+    if (*s->filter != '$') /* neither `$share` nor `$` topics take one */
+        pixi_rpc_put_since(&w, s->positions, s->position_count);
     if (!s->how.wants_retained) {
         pixi_json_name(&w, "retained");
         pixi_json_bool(&w, false);

@@ -172,16 +172,8 @@ static void ask(struct pixi_daemon_filter *f, enum pixi_daemon_phase phase,
     pixi_uplink_begin(&d->uplink, &w, PIXI_RPC_SUBSCRIBE);
     pixi_json_name(&w, "filter");
     pixi_json_text(&w, f->text);
-    if (since->count && *f->text != '$') { /* neither `$share` nor `$` topics take one */
-        pixi_json_name(&w, "since");
-        pixi_json_open_array(&w);
-        for (size_t i = 0; i < since->count; i++) {
-            pixi_json_open_object(&w);
-            pixi_rpc_put_position(&w, since->at[i]);
-            pixi_json_close_object(&w);
-        }
-        pixi_json_close_array(&w);
-    }
+    if (*f->text != '$') /* neither `$share` nor `$` topics take one */
+        pixi_rpc_put_since(&w, since->at, since->count);
     if (!wants_retained) {
         pixi_json_name(&w, "retained");
         pixi_json_bool(&w, false);

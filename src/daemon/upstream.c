@@ -57,23 +57,6 @@ static void put_late(struct pixi_json_out *w, const struct pixi_outbox_msg *m)
     pixi_json_close_array(w);
 }
 
-static void put_key(struct pixi_json_out *w, const struct pixi_daemon *d, const struct pixi_outbox_msg *m)
-{
-    pixi_json_name(w, "key");
-    pixi_json_open_object(w);
-    pixi_json_name(w, "producer");
-    pixi_json_text(w, d->producer);
-    pixi_json_name(w, "seq");
-    pixi_json_number(w, m->seq);
-    pixi_json_name(w, "low");
-    pixi_json_number(w, pixi_outbox_low(d->outbox));
-    if (m->after) {
-        pixi_json_name(w, "after");
-        pixi_json_number(w, m->after);
-    }
-    pixi_json_close_object(w);
-}
-
 /* What is left of its time; one that may have come is sent again with what is least. */
 static uint64_t seconds_left(const struct pixi_outbox_msg *m, struct pixi_outbox_now now)
 {
@@ -185,7 +168,7 @@ static int send_message(struct pixi_daemon *d, struct pixi_outbox_msg *m)
         pixi_json_name(&w, "expiry_s");
         pixi_json_number(&w, seconds_left(m, now));
     }
-    put_key(&w, d, m);
+    pixi_rpc_put_key(&w, d->producer, m->seq, pixi_outbox_low(d->outbox), m->after);
     return pixi_uplink_end(&d->uplink, &w, PIXI_RPC_PUBLISH, d->settings->timeouts.request_ms,
                            on_publish_answer, m);
 }
@@ -302,16 +285,7 @@ static void put_history(struct pixi_json_out *w, const struct pixi_rpc_params *p
 {
     pixi_json_name(w, "filter");
     pixi_json_string(w, p->filter);
-    if (p->since_count) {
-        pixi_json_name(w, "since");
-        pixi_json_open_array(w);
-        for (size_t i = 0; i < p->since_count; i++) {
-            pixi_json_open_object(w);
-            pixi_rpc_put_position(w, p->since[i]);
-            pixi_json_close_object(w);
-        }
-        pixi_json_close_array(w);
-    }
+    pixi_rpc_put_since(w, p->since, p->since_count);
     pixi_json_name(w, "limit");
     pixi_json_number(w, p->limit);
 }

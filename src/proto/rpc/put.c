@@ -183,3 +183,35 @@ void pixi_rpc_put_position(struct pixi_json_out *w, struct pixi_rpc_position p)
     pixi_json_name(w, "offset");
     pixi_json_number(w, p.offset);
 }
+
+void pixi_rpc_put_since(struct pixi_json_out *w, const struct pixi_rpc_position *positions, size_t count)
+{
+    if (!count)
+        return;
+    pixi_json_name(w, "since");
+    pixi_json_open_array(w);
+    for (size_t i = 0; i < count; i++) {
+        pixi_json_open_object(w);
+        pixi_rpc_put_position(w, positions[i]);
+        pixi_json_close_object(w);
+    }
+    pixi_json_close_array(w);
+}
+
+void pixi_rpc_put_key(struct pixi_json_out *w, const char *producer, uint64_t seq, uint64_t low,
+                      uint64_t after)
+{
+    pixi_json_name(w, "key");
+    pixi_json_open_object(w);
+    pixi_json_name(w, "producer");
+    pixi_json_text(w, producer);
+    pixi_json_name(w, "seq");
+    pixi_json_number(w, seq);
+    pixi_json_name(w, "low");
+    pixi_json_number(w, low);
+    if (after) {
+        pixi_json_name(w, "after");
+        pixi_json_number(w, after);
+    }
+    pixi_json_close_object(w);
+}

@@ -41,6 +41,11 @@ bool pixi_rpc_is_json(struct pixi_cur payload);
 void pixi_rpc_put_payload(struct pixi_json_out *w, struct pixi_cur payload, bool is_json);
 void pixi_rpc_put_headers(struct pixi_json_out *w, struct pixi_cur headers);     /* nothing when empty */
 void pixi_rpc_put_position(struct pixi_json_out *w, struct pixi_rpc_position p); /* epoch and offset */
+/* since: a list of positions; nothing when empty. */
+void pixi_rpc_put_since(struct pixi_json_out *w, const struct pixi_rpc_position *positions, size_t count);
+/* key of a publish; producer is a UUID as text, after 0: none. */
+void pixi_rpc_put_key(struct pixi_json_out *w, const char *producer, uint64_t seq, uint64_t low,
+                      uint64_t after);
 void pixi_rpc_put_hex(struct pixi_json_out *w, const char *name, uint64_t v);
 
 #endif

@@ -301,6 +301,43 @@ static void positions_come_back(void **state)
     pixi_buf_clear(&b);
 }
 
+static void keys_and_lists_of_positions_come_back(void **state)
+{
+    static const struct pixi_rpc_position since[] = {{1, 2}, {UINT64_MAX, 3}};
+    struct pixi_buf b = pixi_buf_init(10000);
+    struct pixi_rpc_params p;
+    struct pixi_json_out w;
+
+    (void)state;
+    for (uint64_t after = 0; after < 2; after++) {
+        pixi_buf_reset(&b);
+        pixi_rpc_begin_call(&b, &w, "publish");
+        pixi_json_name(&w, "topic");
+        pixi_json_text(&w, "t");
+        pixi_rpc_put_payload(&w, pixi_cur_str("1"), true);
+        pixi_rpc_put_key(&w, "00112233-4455-6677-8899-aabbccddeeff", 9, 5, after);
+        pixi_rpc_end_call(&w, 1);
+        assert_int_equal(pixi_rpc_params_read(PIXI_RPC_PUBLISH, read_back(&b).params, &p), PIXI_OK);
+        assert_int_equal(p.producer[15], 0xff);
+        assert_int_equal(p.seq, 9);
+        assert_int_equal(p.low, 5);
+        assert_int_equal(p.after, after);
+    }
+    for (size_t count = 0; count <= COUNT(since); count++) {
+        pixi_buf_reset(&b);
+        pixi_rpc_begin_call(&b, &w, "subscribe");
+        pixi_json_name(&w, "filter");
+        pixi_json_text(&w, "#");
+        pixi_rpc_put_since(&w, since, count);
+        pixi_rpc_end_call(&w, 1);
+        assert_int_equal(pixi_rpc_params_read(PIXI_RPC_SUBSCRIBE, read_back(&b).params, &p), PIXI_OK);
+        assert_int_equal(p.since_count, count);
+        for (size_t i = 0; i < count; i++)
+            assert_int_equal(p.since[i].epoch, since[i].epoch);
+    }
+    pixi_buf_clear(&b);
+}
+
 /* Wherever the buffer's ceiling is, the error sticks and nothing is written past it. */
 static size_t put_under(size_t max, int err)
 {
@@ -346,6 +383,7 @@ int main(void)
         cmocka_unit_test(json_payloads_are_kept_to_the_byte),
         cmocka_unit_test(headers_come_back),
         cmocka_unit_test(positions_come_back),
+        cmocka_unit_test(keys_and_lists_of_positions_come_back),
         cmocka_unit_test(any_ceiling),
     };
 
