@@ -63,8 +63,11 @@ static struct pixi_settings *read_settings(struct run *r, int *exit_code)
     }
     *exit_code = load_settings_with(r->app, s, flags);
     if (!*exit_code && s->dialect != PIXI_SETTINGS_PIXI_V1)
-        *exit_code = tell(r->app, PIXI_EXIT_SETTINGS, "settings", "leave out \"dialect\" in its settings",
-                          "the daemon speaks pixi.v1 to the server");
+        *exit_code = tell(
+            r->app, PIXI_EXIT_SETTINGS, "settings",
+            "let it speak to a Pixi server, without \"dialect\"; programs speak MQTT to others by themselves",
+            "the daemon speaks pixi.v1 only: over MQTT it could not promise that each message is stored "
+            "once");
     if (!*exit_code)
         return s;
     pixi_settings_clear(s);

@@ -11,6 +11,13 @@ from local import Error, Gone, Local
 from rpc import Rpc
 
 
+def test_another_dialect_is_refused_with_what_to_do(daemon):
+    machine = daemon("ws://127.0.0.1:1/", start=False, dialect="mqtt")
+    done = machine.client("daemon")
+    assert done.returncode == 3
+    assert "pixi.v1 only" in done.stderr and "fix: let it speak to a Pixi server" in done.stderr
+
+
 def test_what_a_line_has_no_word_for_is_refused(hub, daemon):
     """Nothing that is asked for is passed over in silence."""
     machine = daemon(hub())
