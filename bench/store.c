@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LEN = 256, ROUNDS = 5, SECONDS_MS = 700, MANY = 1000000, MANY_WINDOW = 4096 };
+enum { LEN = 256, ROUNDS = 5, SECONDS_MS = 700, MANY = 1000000, MANY_WINDOW = 4096, PAGE = 1000 };
 
 static struct pixi_sqlite_store *disk;
 static struct pixi_store *store;
@@ -153,11 +153,11 @@ static void on_end(void *ctx, int err, uint64_t next)
     is_reading = 0;
 }
 
-/* Everything, in the pieces that a reader gets. */
-static double read_rate(void)
+/* So many from an offset on, in the pieces that a reader gets; the nanoseconds it took. */
+static uint64_t read_from(uint64_t from, uint64_t count)
 {
     struct pixi_store_read read = {.filter = pixi_cur_str("#"),
-                                   .upto = store->call->head(store).offset,
+                                   .upto = from + count - 1,
                                    .now_ms = 1000,
                                    .max_count = 256,
                                    .max_bytes = 65536,
@@ -166,14 +166,27 @@ static double read_rate(void)
     uint64_t began = bench_ns();
 
     read_count = 0;
-    for (next_read = 1; next_read <= read.upto;) {
+    for (next_read = from; next_read <= read.upto;) {
         read.from = next_read;
         is_reading = 1;
         store->call->read(store, &read);
         while (is_reading)
             wait_turn();
     }
-    return (double)read_count * 1e9 / (double)(bench_ns() - began);
+    bench_must(read_count == count, "history");
+    return bench_ns() - began;
+}
+
+/* A page costs the same wherever it lies. */
+static void read_pages(uint64_t head)
+{
+    double ms[3][ROUNDS];
+
+    for (int r = 0; r < ROUNDS; r++)
+        for (uint64_t i = 0; i < 3; i++)
+            ms[i][r] = (double)read_from(1 + (head - PAGE) / 2 * i, PAGE) / 1e6;
+    printf("a page of %d: at the start %.2f ms, in the middle %.2f ms, at the end %.2f ms\n", PAGE,
+           bench_median(ms[0], ROUNDS), bench_median(ms[1], ROUNDS), bench_median(ms[2], ROUNDS));
 }
 
 static double start_ms(const char *folder)
@@ -198,7 +211,7 @@ static void make_suspect(const char *folder)
 
 static void start_with_many(const char *folder)
 {
-    uint64_t sent = answered, end = sent + MANY;
+    uint64_t sent, end;
     double ms;
 
     open_store(folder);
@@ -214,7 +227,8 @@ static void start_with_many(const char *folder)
     ms = start_ms(folder);
     printf("start                      %8.0f ms, %.0f MiB resident\n", ms,
            (double)bench_resident() / (1 << 20));
-    printf("the whole history          %8.0f messages/s\n", read_rate());
+    printf("the whole history          %8.0f messages/s\n", (double)end * 1e9 / (double)read_from(1, end));
+    read_pages(end);
     close_store();
     make_suspect(folder);
     ms = start_ms(folder);

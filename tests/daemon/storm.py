@@ -1,5 +1,6 @@
 """Writers at a daemon that is killed again and again, and what must be true afterwards of what they were told."""
 
+import collections
 import threading
 import time
 
@@ -74,12 +75,13 @@ def check(writers, messages, reported):
         if got != sorted(got):
             at = next(i for i in range(1, len(got)) if got[i] < got[i - 1])
             faults.append(f"{writer.topic}: {got[at]} came after {got[at - 1]}")
-        if len(set(got)) != len(got):
-            faults.append(f"{writer.topic}: came twice: {sorted(n for n in set(got) if got.count(n) > 1)[:10]}")
-        missing = [n for n, number in writer.queued.items() if n not in set(got) and number not in reported]
+        there = collections.Counter(got)
+        if len(there) != len(got):
+            faults.append(f"{writer.topic}: came twice: {sorted(n for n, times in there.items() if times > 1)[:10]}")
+        missing = [n for n, number in writer.queued.items() if n not in there and number not in reported]
         if missing:
             faults.append(f"{writer.topic}: {len(missing)} were answered and are not there: {missing[:10]}")
-        there = [n for n in writer.refused if n in set(got)]
-        if there:
-            faults.append(f"{writer.topic}: refused, and there all the same: {there[:10]}")
+        stored = [n for n in writer.refused if n in there]
+        if stored:
+            faults.append(f"{writer.topic}: refused, and there all the same: {stored[:10]}")
     return faults
