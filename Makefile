@@ -23,8 +23,8 @@
 #   make test-metrics /metrics, read by Prometheus' own promtool
 #   make valgrind   the unit tests under valgrind
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
-#   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change; then ten of
-#                   programs that write to a daemon, which is killed as its server is
+#   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change; then programs
+#                   that write to a daemon, while it or its server is killed, 1,000 times (SOAK_ROUNDS=1000)
 #   make fuzz       libFuzzer on every reader, for FUZZ_S=60 seconds each
 #   make soak-mqtt  ten minutes (SOAK_S=600) of kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
 #   make test-system the systemd unit in a booted Debian 12
@@ -259,11 +259,12 @@ valgrind: deps-test
 	@tools/valgrind $(TESTS:%.c=$(B)/val/test/%)
 
 SOAK_S ?= 600
+SOAK_ROUNDS ?= 1000
 SOAK_SEED ?=
 soak: all
 	@$(MAKE) --no-print-directory -j$(JOBS) san
 	@tests/soak/run.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
-	@tests/soak/daemon.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
+	@tests/soak/daemon.py --rounds $(SOAK_ROUNDS) $(SOAK_SEED:%=--seed %)
 
 # The server, killed again and again under QoS 1 and 2.
 .PHONY: soak-mqtt

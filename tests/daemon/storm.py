@@ -1,29 +1,50 @@
 """Writers at a daemon that is killed again and again, and what must be true afterwards of what they were told."""
 
 import collections
+import random
 import threading
 import time
 
 from local import Error, Gone, Local
 
 WINDOW = 64
+BURST = 8  # said without a rest
+
+
+class Link(Local):
+    """Counts what became of its messages instead of keeping it."""
+
+    said = ended = 0
+
+    def _take(self, message):
+        self.ended += "error" in message or message.get("method") in ("stored", "rejected")
+        if "method" not in message:
+            super()._take(message)
 
 
 class Writer(threading.Thread):
-    """Numbers to one topic, in order; each is said once. What was answered, what was not, and what was told later."""
+    """Numbers to one topic, in order; each is said once. What was answered, what was not, and what was told later.
+
+    rest_s is what a message takes on average.
+    """
 
     def __init__(self, socket, topic, rest_s=0.0):
         super().__init__(daemon=True)
         self.socket, self.topic, self.rest_s = socket, topic, rest_s
         self.number, self.queued, self.refused, self.unknown = 0, {}, {}, set()
-        self.is_over, self.fault = False, None
+        self.is_over, self.fault, self.link = False, None, None
+
+    def unacknowledged(self):
+        """How many of those that this connection said are not at the server yet, as far as was told."""
+        link = self.link
+        return link.said - link.ended if link else 0
 
     def run(self):
         try:
             while not self.is_over:
                 try:
-                    with Local(self.socket) as link:
-                        self._write(link)
+                    with Link(self.socket) as self.link:
+                        self._write(self.link)
                 except Gone:
                     time.sleep(0.01)  # the daemon is being started: there is nothing to wait for
         except Exception as e:  # noqa: BLE001 -- told by check()
@@ -37,10 +58,11 @@ class Writer(threading.Thread):
                 self.number += 1
                 self.unknown.add(number)
                 calls[link.start("publish", topic=self.topic, payload=number)] = number
+                link.said += 1
                 if len(calls) >= WINDOW:
-                    self._take(link, calls, calls and next(iter(calls)))
-                if self.rest_s:
-                    time.sleep(self.rest_s)
+                    self._take(link, calls, next(iter(calls)))
+                if self.rest_s and self.number % BURST == 0:
+                    time.sleep(random.uniform(0, 2 * self.rest_s * BURST))
             while calls:
                 self._take(link, calls, next(iter(calls)))
         finally:
