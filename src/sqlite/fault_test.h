@@ -25,13 +25,17 @@ struct fault_write {
     uint8_t *bytes, *old;
 };
 
+enum fault_kind { FAULT_WRITE, FAULT_SYNC };
+
 static struct {
     sqlite3_vfs vfs, *real;
+    void (*look)(enum fault_kind);       /* called before each, to say what fails; NULL: nobody is */
     unsigned long writes, syncs;         /* so far */
     unsigned long fail_write, fail_sync; /* the one with this count fails with EIO; 0: none */
     bool is_torn;                        /* of the write that fails, half is done */
     bool is_last;                        /* and nothing works from then on */
     bool is_full;                        /* no write may make a file longer */
+    bool is_read_only;                   /* no write may be at all */
     bool is_dead;                        /* nothing works any more */
     struct fault_write *first, *last;
 } fault;
@@ -102,10 +106,19 @@ static inline int fault_read(sqlite3_file *f, void *to, int len, sqlite3_int64 a
     return fault.is_dead ? SQLITE_IOERR_READ : fault_real(f)->pMethods->xRead(fault_real(f), to, len, at);
 }
 
+static inline void fault_ask(enum fault_kind kind)
+{
+    if (fault.look)
+        fault.look(kind);
+}
+
 static inline int fault_write_bytes(sqlite3_file *f, const void *from, int len, sqlite3_int64 at)
 {
+    fault_ask(FAULT_WRITE);
     if (fault.is_dead)
         return SQLITE_IOERR_WRITE;
+    if (fault.is_read_only)
+        return SQLITE_READONLY;
     if (fault.is_full && at + len > fault_size(f))
         return SQLITE_FULL;
     if (++fault.writes == fault.fail_write) {
@@ -135,6 +148,7 @@ static inline int fault_sync(sqlite3_file *f, int flags)
     struct fault_write *next;
 
     (void)flags;
+    fault_ask(FAULT_SYNC);
     if (fault.is_dead || ++fault.syncs == fault.fail_sync)
         return SQLITE_IOERR_FSYNC;
     for (struct fault_write *w = fault.first; w; w = next) {
@@ -268,7 +282,7 @@ static inline void fault_begin(void)
     while (fault.first)
         fault_forget(fault.first);
     fault.writes = fault.syncs = fault.fail_write = fault.fail_sync = 0;
-    fault.is_torn = fault.is_last = fault.is_full = fault.is_dead = false;
+    fault.is_torn = fault.is_last = fault.is_full = fault.is_read_only = fault.is_dead = false;
 }
 
 static inline void fault_put(const struct fault_write *w, const uint8_t *bytes, size_t len)

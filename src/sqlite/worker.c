@@ -102,7 +102,8 @@ static void run_reads(struct pixi_worker *w, const struct list *jobs)
     hand_over(w, jobs);
 }
 
-static int write_all(struct pixi_worker *w, const struct list *jobs)
+/* No jobs: a probe. *is_torn: it was the COMMIT that failed. */
+static int write_once(struct pixi_worker *w, const struct list *jobs, bool *is_torn)
 {
     int rc = pixi_db_exec(w->db, "BEGIN IMMEDIATE");
 
@@ -112,13 +113,27 @@ static int write_all(struct pixi_worker *w, const struct list *jobs)
         rc = w->call->probe(w->ctx);
     if (rc == SQLITE_OK)
         rc = w->call->finish(w->ctx);
+    *is_torn = rc == SQLITE_OK;
     if (rc == SQLITE_OK)
         rc = pixi_db_exec(w->db, "COMMIT");
-    /* Some failures have rolled back already. What a COMMIT that failed left in the log behind the last commit is
-     * written over by the next group, from the same place on: its checksums then fit nothing any more. */
+    *is_torn = *is_torn && rc != SQLITE_OK;
+    /* Some failures have rolled back already. */
     if (rc != SQLITE_OK && !sqlite3_get_autocommit(w->db->handle))
         pixi_db_exec(w->db, "ROLLBACK");
     w->call->ended(w->ctx, rc);
+    return rc;
+}
+
+/* What a COMMIT that failed left in the log behind the last commit may be whole: the next to open the file would take it
+ * for committed. So it is written over, from the same place on, before anybody is told: its checksums then fit nothing. */
+static int write_all(struct pixi_worker *w, const struct list *jobs)
+{
+    static const struct list nothing;
+    bool is_torn;
+    int rc = write_once(w, jobs, &is_torn);
+
+    if (is_torn && !pixi_db_is_damage(rc))
+        write_once(w, &nothing, &is_torn);
     return rc;
 }
 

@@ -39,7 +39,7 @@ static void on_ended(void *ctx, int rc)
 static int probe(void *ctx)
 {
     (void)ctx;
-    return pixi_db_exec(&db, "INSERT INTO number VALUES (-1) ON CONFLICT DO NOTHING");
+    return pixi_db_exec(&db, "INSERT OR REPLACE INTO number VALUES (-1)");
 }
 
 static const struct pixi_worker_calls calls = {finish, on_ended, probe};
@@ -225,7 +225,52 @@ static void a_probe_after_a_failure(void **state)
         poll(NULL, 0, 10);
     pixi_worker_stop(worker);
     assert_int_equal(count(), 0);
-    assert_int_equal(ended.groups, 1);
+    assert_int_equal(ended.groups, 2); /* the one that writes over what failed, and the probe */
+}
+
+static void copy_file(const char *suffix)
+{
+    char command[256];
+
+    snprintf(command, sizeof command, "cp %s%s %s-copy%s", path, suffix, path, suffix);
+    assert_int_equal(system(command), 0);
+}
+
+/* What a program finds that opens the file when this one was killed right now. */
+static int64_t count_after_kill(void)
+{
+    char name[80];
+    struct pixi_db copy = {0};
+    int64_t n = -1;
+
+    copy_file("");
+    copy_file("-wal");
+    snprintf(name, sizeof name, "%s-copy", path);
+    assert_int_equal(sqlite3_open(name, &copy.handle), SQLITE_OK);
+    assert_int_equal(pixi_db_int(&copy, "SELECT count(*) FROM number WHERE n >= 0", &n), SQLITE_OK);
+    sqlite3_close(copy.handle);
+    unlink(name);
+    return n;
+}
+
+/* A sync that failed is not taken for success by whoever comes next. */
+static void what_failed_is_not_found_later(void **state)
+{
+    struct number n[3];
+
+    (void)state;
+    put(&n[0], 1, PIXI_JOB_WRITES);
+    pixi_worker_turn(worker);
+    fault.fail_sync = fault.syncs + 1;
+    put(&n[1], 2, PIXI_JOB_WRITES);
+    put(&n[2], 3, PIXI_JOB_WRITES);
+    pixi_worker_turn(worker);
+    assert_int_equal(count_after_kill(), 1);
+    pixi_worker_take(worker);
+    assert_int_equal(n[0].err, PIXI_OK);
+    assert_int_equal(n[1].err, PIXI_E_STORAGE);
+    assert_int_equal(n[2].err, PIXI_E_STORAGE);
+    assert_int_equal(count(), 1);
 }
 
 int main(void)
@@ -236,6 +281,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nothing_is_written_to_a_damaged_file, begin, end),
         cmocka_unit_test_setup_teardown(the_queue_has_an_end, begin, end),
         cmocka_unit_test_setup_teardown(a_probe_after_a_failure, begin, end),
+        cmocka_unit_test_setup_teardown(what_failed_is_not_found_later, begin, end),
     };
 
     return cmocka_run_group_tests_name("sqlite/worker", tests, NULL, NULL);
