@@ -76,6 +76,7 @@ int pixi_outbox_put(struct pixi_outbox *o, const struct pixi_outbox_put *p, stru
     int rc;
 
     o->now = now;
+    pixi_crash_point("taken");
     m = pixi_outbox_msg_new(p->topic, p->headers, p->payload);
     w = pixi_outbox_make_work(o, run_put, done_put, left_max(o));
     rc = m && w ? check_room(o, p, pixi_outbox_cost(m)) : PIXI_E_NOMEM;
@@ -112,9 +113,12 @@ int pixi_outbox_put(struct pixi_outbox *o, const struct pixi_outbox_put *p, stru
 static int run_load(struct pixi_job *job, void *ctx)
 {
     struct pixi_outbox_work *w = pixi_outbox_work_of(job);
+    int rc;
 
     pixi_outbox_free_list(w->list); /* of a group that failed */
-    return pixi_outbox_disk_load(pixi_outbox_disk_of(w, ctx), w->count, w->bytes, w->late_ms, &w->list);
+    rc = pixi_outbox_disk_load(pixi_outbox_disk_of(w, ctx), w->count, w->bytes, w->late_ms, &w->list);
+    pixi_crash_point("load");
+    return rc;
 }
 
 static void done_load(struct pixi_job *job, int err)

@@ -99,6 +99,7 @@ static void done_remove(struct pixi_job *job, int err)
         pixi_outbox_try_again(w);
         return;
     }
+    pixi_crash_point("removed");
     o->is_removing = false;
     o->has_pages = true;
     end_leaving(o, w);
@@ -137,7 +138,10 @@ static int run_reject(struct pixi_job *job, void *ctx)
 {
     struct pixi_outbox_work *w = pixi_outbox_work_of(job);
 
-    return pixi_outbox_disk_reject(pixi_outbox_disk_of(w, ctx), w->msg, w->err, w->detail ? w->detail : "");
+    int rc = pixi_outbox_disk_reject(pixi_outbox_disk_of(w, ctx), w->msg, w->err, w->detail ? w->detail : "");
+
+    pixi_crash_point("reject");
+    return rc;
 }
 
 static void done_reject(struct pixi_job *job, int err)
@@ -149,6 +153,7 @@ static void done_reject(struct pixi_job *job, int err)
         pixi_outbox_try_again(w);
         return;
     }
+    pixi_crash_point("rejected");
     o->call->on_gone(o->ctx, w->msg->from, w->msg->id, w->err, w->detail);
     o->has_pages = true;
     end_leaving(o, w);
@@ -187,6 +192,7 @@ void pixi_outbox_stored(struct pixi_outbox *o, struct pixi_outbox_msg *m, struct
     pixi_outbox_remove_row(o, m);
     pixi_outbox_flush_removal(o);
     o->call->on_gone(o->ctx, m->from, m->id, PIXI_OK, NULL);
+    pixi_crash_point("told");
     free(m);
     pixi_outbox_fill(o);
 }
