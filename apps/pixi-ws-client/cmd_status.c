@@ -198,6 +198,9 @@ static void put_rest(struct pixi_buf *b, struct pixi_cur result)
 
     pixi_buf_putf(b, "programs  %" PRIu64 " connected, subscribed to %" PRIu64 " filters\n",
                   number(programs, "connected"), number(programs, "subscriptions"));
+    if (number(programs, "messages_skipped"))
+        pixi_buf_putf(b, "          %" PRIu64 " messages passed over, as a program reads too slowly\n",
+                      number(programs, "messages_skipped"));
     pixi_buf_put_str(b, "daemon    ");
     put_text(b, member(result, "version"));
     pixi_buf_putf(b, ", process %" PRIu64 ", for ", number(result, "pid"));

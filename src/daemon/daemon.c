@@ -56,6 +56,25 @@ static int open_outbox(struct pixi_daemon *d, struct pixi_buf *problem)
     return PIXI_OK;
 }
 
+void pixi_daemon_note_disk(struct pixi_daemon *d)
+{
+    struct pixi_outbox_stats s = pixi_outbox_stats(d->outbox);
+
+    if (s.is_failing == d->is_disk_failing)
+        return;
+    d->is_disk_failing = s.is_failing;
+    if (!s.is_failing)
+        pixi_log(PIXI_LOG_INFO, "outbox: the disk works again");
+    else if (s.is_damaged)
+        pixi_log(PIXI_LOG_ERROR, "outbox: the file is damaged: messages are refused with -32006; fix: start "
+                                 "the daemon again, which repairs it");
+    else
+        pixi_log(PIXI_LOG_ERROR,
+                 "outbox: the disk fails (%s): messages are refused with -32006 until it works; fix: free "
+                 "space on it, or see what ails it",
+                 s.why);
+}
+
 /* --- settings -------------------------------------------------------------------------------------------------------- */
 
 static void free_settings(struct pixi_settings *s)

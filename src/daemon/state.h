@@ -124,6 +124,7 @@ struct pixi_daemon {
     struct pixi_watch outbox_watch;
     struct pixi_timer outbox_timer;
     struct pixi_task pump; /* sends what the outbox has */
+    bool is_disk_failing;  /* and the log says so */
     uint64_t base_ms;      /* the outbox's time is this and the loop's */
     struct pixi_uplink uplink;
     struct pixi_timer restart; /* of a link that ended for good */
@@ -205,6 +206,8 @@ void pixi_daemon_pass_on(struct pixi_daemon *d, enum pixi_rpc_method m, const st
 void pixi_daemon_relink(struct pixi_daemon *d);
 /* daemon.c: the link is down and uses d->settings from now on. */
 void pixi_daemon_take_settings(struct pixi_daemon *d);
+/* daemon.c: the outbox's disk may have begun to fail, or to work again. */
+void pixi_daemon_note_disk(struct pixi_daemon *d);
 void pixi_daemon_changed(struct pixi_daemon *d);
 bool pixi_daemon_is_linked(const struct pixi_daemon *d);
 

@@ -219,6 +219,7 @@ static void on_outbox(struct pixi_watch *w, uint32_t events)
 
     (void)events;
     pixi_outbox_take(d->outbox, pixi_daemon_now(d));
+    pixi_daemon_note_disk(d);
     check_drained(d);
 }
 

@@ -183,6 +183,7 @@ struct pixi_outbox_stats pixi_outbox_stats(const struct pixi_outbox *o)
     s.committed = w.jobs;
     s.commit_us = w.commit_us;
     s.is_failing = w.is_refusing;
+    s.why = w.why;
     s.is_damaged = w.is_damaged;
     return s;
 }

@@ -68,6 +68,7 @@ struct pixi_outbox_stats {
     uint64_t dropped, expired, rejected, in_doubt;
     uint64_t commits, committed, commit_us; /* groups, messages and other work in them, time they took */
     bool is_failing;                        /* the disk refuses to write at this time */
+    const char *why;                        /* its last failure in words, static; NULL: there was none */
     bool is_damaged;                        /* the file is no good: a new start repairs it */
 };
 
