@@ -248,8 +248,13 @@ $(B)/rel/tests/%: tests/%.c $(B)/rel/libpixi-core.a
 	@echo '  LD    $@'
 	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -MMD -MP -o $@ $< $(B)/rel/libpixi-core.a $(LDLIBS)
 -include $(wildcard $(B)/rel/tests/*/*.d)
+# And what tests preload into programs.
+$(B)/tests/%.so: tests/%.c src/sqlite/fault_test.h
+	@mkdir -p $(@D)
+	@echo '  LD    $@'
+	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) -O2 -g -fPIC -fvisibility=hidden -shared -o $@ $< -lsqlite3
 .PHONY: helpers
-helpers: $(HELPERS)
+helpers: $(HELPERS) $(B)/tests/daemon/shim.so
 	@:
 
 # The unit tests under memcheck; test-valgrind in library.mk is the library's.

@@ -1,5 +1,5 @@
 /* crash.h -- places where tests end the program at once, as a power cut would. Nothing is compiled without
- * PIXI_CRASH_POINTS. Private to src/outbox and src/daemon. */
+ * PIXI_CRASH_POINTS. Private to src/outbox. */
 #ifndef PIXI_OUTBOX_CRASH_H
 #define PIXI_OUTBOX_CRASH_H
 

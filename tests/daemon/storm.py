@@ -86,6 +86,29 @@ class Writer(threading.Thread):
         self.is_over = True
 
 
+def begin(machine, count=20, rest_s=0.002):
+    """Writers that write to a daemon."""
+    writers = [Writer(machine.socket, f"storm/{i}", rest_s) for i in range(count)]
+    for writer in writers:
+        writer.start()
+    return writers
+
+
+def finish(machine, writers, stored):
+    """They end, and what they wrote goes. stored: gives every message at the server. What there is, and what was reported."""
+    for writer in writers:
+        writer.end()
+    for writer in writers:
+        writer.join(60)
+    machine.wait_empty(60)
+    with machine.local() as program:
+        reported = {m["id"] for m in program.call("rejected", limit=1000)["messages"]}
+    messages = stored()
+    faults = check(writers, messages, reported)
+    assert not faults, "\n".join(faults)
+    return messages, reported
+
+
 def check(writers, messages, reported):
     """What is at the server, against what was told. reported: ids in doubt or refused. The faults, as texts."""
     faults = [f"{w.topic}: {w.fault}" for w in writers if w.fault]

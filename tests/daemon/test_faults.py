@@ -1,87 +1,92 @@
-"""What can go wrong between the daemon and the server, and with the server itself. docs/daemon.md, Faults."""
+"""What can go wrong with the server that the daemon writes to. docs/daemon.md, Faults."""
 
 import os
 import signal
+import threading
 
 import pytest
 import storm
-from proxy import Proxy
+from local import Error
 from rpc import Rpc
 
 HISTORY = [{"filter": "#", "max_messages": 10000000, "max_bytes": 4 << 30}]
 
 
-def write(machine, count=20, rest_s=0.002):
-    writers = [storm.Writer(machine.socket, f"storm/{i}", rest_s) for i in range(count)]
-    for writer in writers:
-        writer.start()
-    return writers
-
-
-def finish(machine, server, writers, stored):
-    for writer in writers:
-        writer.end()
-    for writer in writers:
-        writer.join(60)
-    machine.wait_empty(60)
-    with machine.local() as program:
-        reported = {m["id"] for m in program.call("rejected", limit=1000)["messages"]}
-    messages = stored(server, "storm/#")
-    faults = storm.check(writers, messages, reported)
-    assert not faults, "\n".join(faults)
-    return messages, reported
-
-
-def test_the_network_is_cut_again_and_again(hub, daemon, stored):
-    """By resets, orderly ends and silence, at random places of the stream."""
-    server = hub(history=HISTORY)
-    with Proxy(server) as proxy:
-        machine = daemon(proxy.url, key=server.key, keepalive__interval_ms=200, keepalive__timeout_ms=200)
-        writers = write(machine)
-        proxy.cut_at_random(seed=7, most_bytes=60000, cuts=25)
-        machine.wait_status(lambda s: s["link"]["losses"] >= 25, 60)
-        messages, reported = finish(machine, server, writers, stored)
-    assert len(messages) > 100 and not reported
-
-
-def test_one_byte_at_a_time(hub, daemon, stored):
-    server = hub(history=HISTORY)
-    with Proxy(server) as proxy:
-        proxy.piece = 1
-        machine = daemon(proxy.url, key=server.key)
-        with machine.local() as program:
-            for i in range(20):
-                program.publish("storm/0", i)
-            machine.wait_empty()
-    assert [m["payload"] for m in stored(server, "#")] == list(range(20))
-
-
-def test_a_slow_way(hub, daemon, stored):
-    """Every piece comes 50 ms late: what is under way at a time makes up for it."""
-    server = hub(history=HISTORY)
-    with Proxy(server) as proxy:
-        proxy.delay_s = 0.05
-        machine = daemon(proxy.url, key=server.key)
-        with machine.local() as program:
-            calls = [program.start("publish", topic="storm/0", payload=i) for i in range(1000)]
-            for call in calls:
-                program.answer(call)
-            machine.wait_empty()
-    assert [m["payload"] for m in stored(server, "#")] == list(range(1000))
-
-
-def test_the_server_is_frozen(hub, daemon, stored):
+@pytest.mark.fault("server-frozen")
+def test_the_server_is_frozen(hub, daemon, stored, row):
     """The keepalive notices; nothing is lost, and nothing comes twice."""
     server = hub(history=HISTORY)
     machine = daemon(server, keepalive__interval_ms=200, keepalive__timeout_ms=200)
-    writers = write(machine, 5)
+    writers = storm.begin(machine, 5)
     machine.wait_status(lambda s: s["outbox"]["stored"] > 50)
     os.kill(server.proc.pid, signal.SIGSTOP)
     machine.wait_status(lambda s: s["link"]["silent_losses"] >= 1)
+    machine.wait_status(lambda s: s["link"]["state"] != "open")
+    row.agrees(machine)
     os.kill(server.proc.pid, signal.SIGCONT)
     machine.wait_status(lambda s: s["link"]["connects"] >= 2)
-    _, reported = finish(machine, server, writers, stored)
+    _, reported = storm.finish(machine, writers, lambda: stored(server, "storm/#"))
     assert not reported
+
+
+@pytest.mark.fault("server-killed")
+def test_the_server_is_killed(hub, daemon, stored, free_port, tmp_path, row):
+    """What it had stored and not answered is sent again, and not stored again."""
+    port, data = free_port(), ("--data", tmp_path / "data")
+    server = hub(*data, port=port, history=HISTORY)
+    machine = daemon(server)
+    writers = storm.begin(machine, 5)
+    machine.wait_status(lambda s: s["outbox"]["stored"] > 50)
+    server.proc.kill()
+    machine.wait_status(lambda s: s["last_error"] and s["outbox"]["messages"] > 50)
+    row.agrees(machine)
+    server = hub(*data, port=port, history=HISTORY)
+    _, reported = storm.finish(machine, writers, lambda: stored(server, "storm/#"))
+    assert not reported
+
+
+@pytest.mark.fault("server-slow")
+def test_the_server_is_slow(hub, daemon, stored, row):
+    """It stands still for most of the time: the link stays, messages wait, and all of them come."""
+    server = hub(history=HISTORY)
+    machine = daemon(server, keepalive__interval_ms=2000, keepalive__timeout_ms=5000)
+    writers = storm.begin(machine, 5)
+    is_over = threading.Event()
+
+    def slow_down():
+        while not is_over.wait(0.002):
+            os.kill(server.proc.pid, signal.SIGSTOP)
+            is_over.wait(0.05)
+            os.kill(server.proc.pid, signal.SIGCONT)
+
+    thread = threading.Thread(target=slow_down)
+    thread.start()
+    try:
+        machine.wait_status(lambda s: s["outbox"]["stored"] > 200)
+        row.agrees(machine)
+    finally:
+        is_over.set()
+        thread.join()
+    _, reported = storm.finish(machine, writers, lambda: stored(server, "storm/#"))
+    assert not reported and machine.status()["link"]["losses"] == 0
+
+
+@pytest.mark.fault("server-full")
+def test_the_server_is_full(hub, daemon, stored, shim, tmp_path, row):
+    """-32006: it is asked again until there is room; the order stays."""
+    server = hub("--data", tmp_path / "data", env=shim.env, history=HISTORY)
+    machine = daemon(server)
+    with machine.local() as program:
+        program.wait_note("stored", id=program.publish("storm/0", 0))
+        shim.disk("full")
+        for i in range(1, 20):
+            program.publish("storm/0", [i, "x" * 10000])
+        server.proc.wait_line("", stream="err")
+        machine.wait_status(lambda s: s["outbox"]["messages"] == 19)
+        row.agrees(machine)
+        shim.disk("")
+        machine.wait_empty()
+    assert [m["payload"][0] if m["offset"] > 1 else 0 for m in stored(server, "#")] == list(range(20))
 
 
 def test_a_full_link_that_is_lost(hub, daemon, stored, free_port, tmp_path):
@@ -101,7 +106,8 @@ def test_a_full_link_that_is_lost(hub, daemon, stored, free_port, tmp_path):
     assert [m["payload"][0] for m in stored(server, "#")] == list(range(600))
 
 
-def test_the_server_loses_its_log(hub, daemon, stored, free_port):
+@pytest.mark.fault("server-log-lost")
+def test_the_server_loses_its_log(hub, daemon, stored, free_port, row):
     """Killed, and back with another epoch: what was under way is told as in doubt, all else goes on."""
     port = free_port()
     server = hub(port=port, history=HISTORY)
@@ -116,13 +122,16 @@ def test_the_server_loses_its_log(hub, daemon, stored, free_port):
         machine.wait_status(lambda s: s["link"]["state"] != "open")
         later = program.publish("event/a", "later")
         server = hub(port=port, history=HISTORY)
-        assert program.wait_note("rejected", id=doubt)["error"]["code"] == -32013
+        refused = program.wait_note("rejected", id=doubt)["error"]
+        assert refused["code"] == -32013
         program.wait_note("stored", id=later)
     assert [m["payload"] for m in stored(server, "#")] == ["later"]
     assert machine.status()["outbox"]["in_doubt"] == 1
+    row.agrees(machine, [Error(refused)])
 
 
-def test_the_server_restarts_as_it_should(hub, daemon, free_port):
+@pytest.mark.fault("server-restart")
+def test_the_server_restarts_as_it_should(hub, daemon, free_port, row):
     """1012: told before, so nothing is under way; subscriptions go on, and say what they cannot know."""
     port = free_port()
     server = hub(port=port, history=HISTORY)
@@ -132,6 +141,8 @@ def test_the_server_restarts_as_it_should(hub, daemon, free_port):
         program.wait_note("synced", filter="event/#")
         program.wait_note("stored", id=program.publish("event/a", 1))
         assert server.proc.stop() == 0
+        machine.wait_status(lambda s: s["link"]["state"] != "open")
+        row.agrees(machine)
         hub(port=port, history=HISTORY)
         program.wait_note("gap", filter="event/#")
         program.wait_note("synced", filter="event/#")
@@ -139,47 +150,38 @@ def test_the_server_restarts_as_it_should(hub, daemon, free_port):
         assert program.wait_payloads(2, "event/#") == [1, 2]
 
 
-def test_subscriptions_miss_nothing_over_a_cut(hub, daemon):
-    server = hub(history=HISTORY)
-    with Proxy(server) as proxy:
-        machine = daemon(proxy.url, key=server.key)
-        with machine.local() as first, machine.local() as second, Rpc(server) as other:
-            for program in (first, second):
-                program.call("subscribe", filter="event/#")
-            for i in range(10):
-                other.call("publish", topic="event/a", payload=i)
-                if i % 3 == 2:
-                    proxy.cut("reset")
-            for program in (first, second):
-                assert program.wait_payloads(10, "event/#") == list(range(10))
-                assert not [n for n in program.notes if n[0] == "gap"]
-
-
 @pytest.mark.parametrize("rate", [50])
-def test_a_rate_limit_puts_off_and_loses_nothing(hub, daemon, stored, rate):
+@pytest.mark.fault("server-rate")
+def test_a_rate_limit_puts_off_and_loses_nothing(hub, daemon, stored, rate, row):
     server = hub(history=HISTORY, limits__publishes_per_s=rate)
     machine = daemon(server)
     with machine.local() as program:
         ids = [program.publish("storm/0", i) for i in range(3 * rate)]
+        machine.wait_status(lambda s: s["outbox"]["messages"] > 0)
         machine.wait_empty()
+        row.agrees(machine)
         told = [p["id"] for m, p in program.notes if m == "stored"]
     assert [m["payload"] for m in stored(server, "#")] == list(range(3 * rate))
     assert told == ids
 
 
-def test_a_server_that_closes_over_a_message(hub, daemon, stored):
+@pytest.mark.fault("server-closes")
+def test_a_server_that_closes_over_a_message(hub, daemon, stored, row):
     """It takes less than we do: that message alone is refused for good."""
     server = hub(history=HISTORY, limits__message_bytes=4096, limits__queue_bytes=65536)
     machine = daemon(server)
     with machine.local() as program:
         ids = [program.publish("storm/0", i if i != 5 else "x" * 20000) for i in range(10)]
-        assert program.wait_note("rejected", id=ids[5])["error"]["code"] == -32002
+        refused = program.wait_note("rejected", id=ids[5])["error"]
+        assert refused["code"] == -32002
+        row.agrees(machine, [Error(refused)])
         for i in (0, 4, 6, 9):
             program.wait_note("stored", id=ids[i])
     assert [m["payload"] for m in stored(server, "#")] == [0, 1, 2, 3, 4, 6, 7, 8, 9]
 
 
-def test_a_key_that_is_not_known(hub, daemon, stored):
+@pytest.mark.fault("key-unknown")
+def test_a_key_that_is_not_known(hub, daemon, stored, row):
     """It stops and says so; messages are taken; SIGHUP with the right key lets them go."""
     server = hub(history=HISTORY)
     machine = daemon(server, key="pk_is_not_one_of_this_servers")
@@ -187,6 +189,7 @@ def test_a_key_that_is_not_known(hub, daemon, stored):
         program.publish("storm/0", 0)
         machine.proc.wait_line("then send SIGHUP", stream="err")
         assert program.call("status")["link"]["state"] == "stopped"
+        row.agrees(machine)
         machine.file.write_text(machine.file.read_text().replace("pk_is_not_one_of_this_servers", server.key))
         os.kill(machine.proc.pid, signal.SIGHUP)
         machine.wait_empty()

@@ -43,7 +43,8 @@ def test_queued_then_stored(hub, daemon, stored):
     assert (told["epoch"], told["offset"]) == (message["epoch"], message["offset"])
 
 
-def test_before_the_first_connection(hub, daemon, stored, free_port):
+@pytest.mark.fault("server-none")
+def test_before_the_first_connection(hub, daemon, stored, free_port, row):
     """Messages are taken while no server was ever there, over a restart of the daemon, and go when it comes."""
     port = free_port()
     machine = daemon(f"ws://127.0.0.1:{port}/api/v1", start=False)
@@ -60,6 +61,7 @@ def test_before_the_first_connection(hub, daemon, stored, free_port):
         for i in range(10, 20):
             program.publish("event/a", i)
         assert program.call("status")["outbox"]["messages"] == 20
+        row.agrees(machine)
         server = hub(port=port)
         machine.wait_empty()
     assert [m["payload"] for m in stored(server, "#")] == list(range(20))
@@ -188,15 +190,17 @@ def test_requests_and_replies(hub, daemon):
         assert not stranger.notes
 
 
-def test_what_the_server_refuses_is_kept_and_the_next_goes_on(hub, daemon):
+@pytest.mark.fault("server-refuses")
+def test_what_the_server_refuses_is_kept_and_the_next_goes_on(hub, daemon, row):
     server = hub(keys={"narrow": ("event/#", "#")})
     machine = daemon(server, key=server.keys["narrow"])
     with machine.local() as program:
         bad = program.publish("secret/a", "no")
         good = program.publish("event/a", "yes")
-        assert program.wait_note("rejected", id=bad)["error"]["code"] == -32001
+        refused = program.wait_note("rejected", id=bad)["error"]
         program.wait_note("stored", id=good)
         (kept,) = program.call("rejected")["messages"]
+    row.agrees(machine, [Error(refused)])
     assert (kept["id"], kept["topic"], kept["payload"], kept["error"]["code"]) == (bad, "secret/a", "no", -32001)
     listed = machine.client("status", "--rejected")
     assert json.loads(listed.stdout)["topic"] == "secret/a"
@@ -224,7 +228,8 @@ def test_permissions_of_users(hub, daemon):
         Local(daemon(server, daemon__allow=[{"uid": os.getuid() + 1}]).socket).call("ping")
 
 
-def test_full_is_told(hub, daemon, free_port):
+@pytest.mark.fault("outbox-full")
+def test_full_is_told(hub, daemon, free_port, row):
     machine = daemon(f"ws://127.0.0.1:{free_port()}/api/v1", outbox__bytes=65536)
     with machine.local() as program:
         with pytest.raises(Error) as told:
@@ -232,13 +237,14 @@ def test_full_is_told(hub, daemon, free_port):
                 program.publish("event/a", "x" * 10000)
         assert told.value.code == -32010
         assert program.call("status")["outbox"]["refused_full"] == 1
+        row.agrees(machine, [told.value])
 
 
-def test_one_daemon_to_a_socket(hub, daemon, spawn):
+@pytest.mark.fault("daemon-twice")
+def test_one_daemon_to_a_socket(hub, daemon, spawn, row):
     machine = daemon(hub())
     second = spawn(["pixi-ws-client", "--settings", machine.file, "daemon", "--outbox", f"{machine.outbox}-2"])
-    assert second.wait() == 3
-    assert "another daemon listens there" in second.err and "fix: " in second.err
+    row.agrees(machine, exit_code=second.wait(), proc=second)
     third = spawn(["pixi-ws-client", "--settings", machine.file, "daemon", "--socket", f"{machine.socket}-3"])
     assert third.wait() == 3 and "in use by process" in third.err
     with machine.local() as program:
@@ -265,7 +271,8 @@ def test_something_else_in_the_way(hub, daemon):
     assert "no socket" in machine.proc.err and machine.socket.read_text() == "precious"
 
 
-def test_a_slow_reader_hurts_only_itself(hub, daemon):
+@pytest.mark.fault("program-slow")
+def test_a_slow_reader_hurts_only_itself(hub, daemon, row):
     """It misses nothing that the server keeps: what was passed over comes when it reads again."""
     server = hub(history=[{"filter": "#", "max_messages": 100000, "max_bytes": 1 << 30}])
     machine = daemon(server, daemon__queue_bytes=65536)
@@ -278,12 +285,14 @@ def test_a_slow_reader_hurts_only_itself(hub, daemon):
         for number in ids:
             writer.answer(number)
         assert machine.status()["programs"]["messages_skipped"] > 0
+        row.agrees(machine)
         slow.start_reading()
         got = [p[0] for p in slow.wait_payloads(1500, "event/#")]
         assert got == list(range(1500))
 
 
-def test_who_does_not_read_answers_is_not_read_from(hub, daemon):
+@pytest.mark.fault("program-deaf")
+def test_who_does_not_read_answers_is_not_read_from(hub, daemon, row):
     machine = daemon(hub(), daemon__queue_bytes=65536)
     with machine.local(reads=False) as deaf, machine.local() as other:
         deaf.sock.setblocking(False)
@@ -292,9 +301,11 @@ def test_who_does_not_read_answers_is_not_read_from(hub, daemon):
             while True:
                 deaf.sock.send(line)
         assert other.call("ping")
+        row.agrees(machine)
 
 
-def test_a_thousand_programs(hub, daemon, stored):
+@pytest.mark.fault("programs-many")
+def test_a_thousand_programs(hub, daemon, stored, row):
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -314,6 +325,7 @@ def test_a_thousand_programs(hub, daemon, stored):
             with sock.makefile("rb") as lines:
                 answer = json.loads(lines.readline())
                 assert answer["id"] == i and answer["result"]["queued"]
+        row.agrees(machine)
         machine.wait_empty()
         assert sorted(m["payload"] for m in stored(server, "event/#")) == list(range(1000))
     finally:

@@ -1,4 +1,5 @@
-"""A TCP proxy that cuts connections at random places: by a reset, an orderly end, or silence."""
+"""A TCP proxy that cuts connections at random places: by a reset, an orderly end, or silence; that delays them, and that lets
+a connection which is over for its client arrive after the next."""
 
 import asyncio
 import contextlib
@@ -69,6 +70,28 @@ class Proxy:
 
         self._do(cut())
 
+    def hold_back(self):
+        """What clients of the connections there are say from now on does not arrive."""
+
+        async def hold_back():
+            for connection in self.tasks.values():
+                connection.held = []
+
+        self._do(hold_back())
+
+    def let_late_go(self):
+        """It arrives, of connections that were cut since, and then their end. How many bytes, when the server has taken them."""
+
+        async def let_late_go():
+            late = {task: connection for task, connection in self.tasks.items() if connection.held is not None}
+            for connection in late.values():
+                connection.may_arrive.set()
+            await asyncio.wait(late, timeout=20)
+            assert not set(late) & set(self.tasks)
+            return sum(len(data) for connection in late.values() for data in connection.held)
+
+        return self._do(let_late_go())
+
     def let_go(self):
         async def let_go():
             self.is_holding = False
@@ -100,6 +123,7 @@ class Connection:
         self.may_go = asyncio.Event()
         if not proxy.is_holding:
             self.may_go.set()
+        self.held, self.may_arrive = None, asyncio.Event()  # what is held back, in pieces
         self.left = None  # bytes it may still carry
         self.is_silent = False
         if proxy.random:
@@ -118,9 +142,12 @@ class Connection:
     async def carry(self, reader, writer):
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         while data := await reader.read(65536):
-            if self.is_silent:
+            if self.is_silent or writer.is_closing():
                 continue
             self.proxy.carried(self, reader is self.reader, data)
+            if self.held is not None and reader is self.reader:
+                self.held.append(data)
+                continue
             if self.left is not None and len(data) >= self.left and len(self.proxy.cuts) < self.proxy.wants:
                 data = data[: self.left]
                 writer.write(data)
@@ -129,7 +156,10 @@ class Connection:
             if self.left is not None:
                 self.left -= len(data)
             await self.pass_on(writer, data)
-        if not self.is_silent:
+        if self.held is not None and reader is self.reader:
+            await self.may_arrive.wait()
+            writer.write(b"".join(self.held))
+        if not self.is_silent and not writer.is_closing():
             writer.write_eof()
 
     async def pass_on(self, writer, data):
@@ -146,7 +176,7 @@ class Connection:
         if how == "silence":
             self.is_silent = True
         else:
-            for writer in (self.writer, self.peer):
+            for writer in (self.writer, self.peer if self.held is None else None):
                 if writer and how == "reset":
                     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
                     writer.transport.abort()
