@@ -223,16 +223,16 @@ static int read_all(struct pixi_outbox_disk *d, uint64_t wall_ms)
     return rc;
 }
 
-int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const char *path, const char *vfs, uint64_t wall_ms,
-                          uint64_t check_ms, struct pixi_buf *problem)
+int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const struct pixi_db_options *options,
+                          struct pixi_buf *problem)
 {
-    struct pixi_db_options o = {
-        .path = path, .schema = &schema, .vfs = vfs, .now_ms = wall_ms, .check_ms = check_ms};
-    int rc = pixi_db_open(&o, &d->db, problem);
+    struct pixi_db_options o = *options;
+    int rc;
 
-    if (rc != PIXI_OK)
+    o.schema = &schema;
+    if ((rc = pixi_db_open(&o, &d->db, problem)) != PIXI_OK)
         return rc;
-    rc = read_all(d, wall_ms);
+    rc = read_all(d, o.now_ms);
     if (pixi_db_is_damage(rc)) { /* it looked whole, and is not */
         uint64_t rows;
 
@@ -241,13 +241,13 @@ int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const char *path, const ch
         if ((rc = pixi_db_open(&o, &d->db, problem)) != PIXI_OK)
             return rc;
         rows = d->db.rows;
-        rc = read_all(d, wall_ms);
+        rc = read_all(d, o.now_ms);
         d->db.rows = rows;
     }
     if (rc == SQLITE_OK)
         return PIXI_OK;
     pixi_buf_putf(problem, "outbox: %s: %s\n  fix: see to the disk that it lies on, and to its free space",
-                  path, sqlite3_errstr(rc));
+                  o.path, sqlite3_errstr(rc));
     pixi_outbox_disk_close(d);
     return pixi_db_err(rc);
 }

@@ -66,9 +66,10 @@ struct pixi_outbox_left {
     uint64_t id, from, cost, owner;
 };
 
-/* pixi_outbox_disk_open -- as pixi_db_open. Its time does not grow with what waits, unless the file was damaged. */
-int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const char *path, const char *vfs, uint64_t wall_ms,
-                          uint64_t check_ms, struct pixi_buf *problem);
+/* pixi_outbox_disk_open -- as pixi_db_open, which says what options are; the schema is ours. Its time does not grow with
+ * what waits, unless the file was damaged. */
+int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const struct pixi_db_options *options,
+                          struct pixi_buf *problem);
 void pixi_outbox_disk_close(struct pixi_outbox_disk *d);
 
 /* The messages with a seq, in its order: those an earlier run may have sent.   SQLITE_OK, or what failed */

@@ -60,15 +60,16 @@ static void take_row(struct pixi_outbox *o)
 
 static int open_disk(struct pixi_outbox *o, struct pixi_buf *notes)
 {
+    struct pixi_db_options db = {.vfs = o->options.vfs, .now_ms = o->options.wall_ms};
     int rc = pixi_dir_open(o->options.path, &o->dir, notes);
     char *file;
 
     if (rc != PIXI_OK)
         return rc;
-    file = pixi_dir_file(&o->dir, "outbox.db");
-    rc = file ? pixi_outbox_disk_open(&o->disk, file, o->options.vfs, o->options.wall_ms,
-                                      o->dir.is_clean ? 0 : CHECK_MS, notes)
-              : PIXI_E_NOMEM;
+    db.path = file = pixi_dir_file(&o->dir, "outbox.db");
+    db.check_ms = o->dir.is_clean ? 0 : CHECK_MS;
+    db.is_known_torn = o->dir.is_torn;
+    rc = file ? pixi_outbox_disk_open(&o->disk, &db, notes) : PIXI_E_NOMEM;
     free(file);
     return rc;
 }
@@ -138,7 +139,7 @@ void pixi_outbox_close(struct pixi_outbox *o)
     }
     pixi_outbox_free_list(o->first);
     pixi_outbox_disk_close(&o->disk);
-    pixi_dir_close(&o->dir, is_damaged ? PIXI_DIR_SUSPECT : PIXI_DIR_CLEAN);
+    pixi_dir_close(&o->dir, is_damaged ? PIXI_DIR_TORN : PIXI_DIR_CLEAN);
     free(o);
 }
 
@@ -163,6 +164,10 @@ void pixi_outbox_take(struct pixi_outbox *o, struct pixi_outbox_now now)
 
     o->now = now;
     pixi_worker_take(o->worker);
+    if (!o->is_marked && pixi_worker_stats(o->worker).is_damaged) {
+        o->is_marked = true;
+        pixi_dir_mark(&o->dir, PIXI_DIR_TORN); /* the next start may not come upon it as quickly */
+    }
     if (o->count != had)
         o->call->on_ready(o->ctx);
 }

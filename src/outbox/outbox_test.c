@@ -658,24 +658,69 @@ static void start_does_not_read_what_waits(void **state)
     assert_non_null(pixi_outbox_next(w->outbox, w->now));
 }
 
-static void a_damaged_file_is_salvaged(void **state)
+static FILE *open_lock(const struct world *w, const char *how)
+{
+    char lock[96];
+    FILE *f;
+
+    snprintf(lock, sizeof lock, "%s/outbox/lock", w->folder);
+    assert_non_null(f = fopen(lock, how));
+    return f;
+}
+
+static void damage_page(const struct world *w, long page)
+{
+    FILE *f = fopen(w->path, "r+b");
+    char junk[4096];
+
+    assert_non_null(f);
+    memset(junk, 0xa5, sizeof junk);
+    assert_int_equal(fseek(f, page * 4096, SEEK_SET), 0);
+    assert_int_equal(fwrite(junk, sizeof junk, 1, f), 1);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* Nobody looks for damage, as the last run ended well, and it is met by a read: from then on the folder says so, so that the
+ * next start repairs it, whether this one is killed or ends. */
+static void damage_that_is_met_is_repaired_by_the_next_start(void **state)
 {
     struct world *w = *state;
     struct pixi_buf out = pixi_buf_init(1 << 20);
-    char junk[4096], lock[96];
+    char text[16] = "";
     FILE *f;
 
     open_up(w);
     put_many(w, 2000);
     shut(w);
-    f = fopen(w->path, "r+b");
-    assert_non_null(f);
-    memset(junk, 0xa5, sizeof junk);
-    assert_int_equal(fseek(f, 10 * 4096, SEEK_SET), 0);
-    assert_int_equal(fwrite(junk, sizeof junk, 1, f), 1);
-    assert_int_equal(fclose(f), 0);
-    snprintf(lock, sizeof lock, "%s/outbox/lock", w->folder);
-    assert_non_null(f = fopen(lock, "w")); /* as after a power cut */
+    damage_page(w, 10);
+    open_up(w);
+    assert_int_equal(w->notes.len, 0);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    deliver(w, &out);
+    assert_true(pixi_outbox_stats(w->outbox).is_damaged);
+    f = open_lock(w, "r");
+    assert_non_null(fgets(text, sizeof text, f));
+    assert_string_equal(text, "torn\n");
+    fclose(f);
+    reopen(w);
+    assert_true(w->notes.len > 0);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    deliver(w, &out);
+    assert_int_equal(pixi_outbox_stats(w->outbox).count, 0);
+    pixi_buf_clear(&out);
+}
+
+static void a_damaged_file_is_salvaged(void **state)
+{
+    struct world *w = *state;
+    struct pixi_buf out = pixi_buf_init(1 << 20);
+    FILE *f;
+
+    open_up(w);
+    put_many(w, 2000);
+    shut(w);
+    damage_page(w, 10);
+    f = open_lock(w, "w"); /* as after a power cut */
     assert_true(fputs("1\n", f) >= 0);
     assert_int_equal(fclose(f), 0);
     open_up(w);
@@ -741,6 +786,7 @@ int main(void)
         TEST(a_programs_key_is_taken_once),
         TEST(start_does_not_read_what_waits),
         TEST(a_damaged_file_is_salvaged),
+        TEST(damage_that_is_met_is_repaired_by_the_next_start),
         TEST(room_on_disk_comes_back),
     };
 

@@ -53,6 +53,7 @@ struct pixi_outbox {
     void *ctx;
     struct pixi_outbox_options options;
     struct pixi_dir dir;
+    bool is_marked;               /* for the next start: the file is damaged */
     struct pixi_outbox_disk disk; /* the worker's, from pixi_outbox_open on */
     struct pixi_worker *worker;
     uint8_t producer[PIXI_OUTBOX_PRODUCER];

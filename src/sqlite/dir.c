@@ -8,7 +8,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char suspect[] = "suspect\n"; /* instead of a pid */
+/* In the lock's file, instead of a pid. */
+static const char *const words[] = {
+    [PIXI_DIR_CLEAN] = "", [PIXI_DIR_SUSPECT] = "suspect\n", [PIXI_DIR_TORN] = "torn\n"};
 
 static int tell(struct pixi_buf *problem, int rc, const char *path, const char *what, const char *fix)
 {
@@ -64,9 +66,10 @@ static int tell_in_use(struct pixi_buf *problem, const struct pixi_dir *dir)
 /* What the last user left in the file: its pid if it did not end well. */
 static void read_last(struct pixi_dir *dir)
 {
-    char byte;
+    char text[8] = "";
 
-    dir->is_clean = pread(dir->lock_fd, &byte, 1, 0) == 0;
+    dir->is_clean = pread(dir->lock_fd, text, sizeof text - 1, 0) == 0;
+    dir->is_torn = strcmp(text, words[PIXI_DIR_TORN]) == 0;
 }
 
 /* A full disk does not matter here: the lock holds without its text. */
@@ -133,9 +136,14 @@ char *pixi_dir_file(const struct pixi_dir *dir, const char *name)
     return asprintf(&path, "%s/%s", dir->path, name) < 0 ? NULL : path;
 }
 
+void pixi_dir_mark(const struct pixi_dir *dir, enum pixi_dir_end end)
+{
+    write_text(dir, words[end]);
+}
+
 void pixi_dir_close(struct pixi_dir *dir, enum pixi_dir_end end)
 {
     if (dir->lock_fd >= 0)
-        write_text(dir, end == PIXI_DIR_CLEAN ? "" : suspect);
+        pixi_dir_mark(dir, end);
     release(dir);
 }
