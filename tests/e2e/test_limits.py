@@ -341,7 +341,7 @@ def test_a_reload_forgives_nothing(hub):
 
 def test_idle(hub):
     """Pings and pongs are not enough; a subscription, a call under way, or a message now and then is."""
-    s = hub(limits__idle_ms=600, **OPERATORS)
+    s = hub(limits__idle_ms=1500, **OPERATORS)
     with Rpc(s) as silent, Rpc(s) as pings, Rpc(s) as listens, Rpc(s) as asks, Rpc(s) as talks:
         listens.subscribe("request/#")
         number = asks.ask("request", topic="request/x", payload=1)
