@@ -27,10 +27,16 @@ async function take(iterator, count) {
 async function replaced() {
   const client = await connected();
   const first = client.subscribe("event/#");
-  assert.deepEqual((await take(first, 2)).map((message) => message.payload), ["first", { x: 1 }]);
+  assert.deepEqual(
+    (await take(first, 2)).map((message) => message.payload),
+    ["first", { x: 1 }],
+  );
   let synced = 0;
   const other = client.subscribe("event/#", { onSynced: () => synced++ });
-  assert.deepEqual((await take(other, 2)).map((message) => message.payload), ["first", { x: 1 }]);
+  assert.deepEqual(
+    (await take(other, 2)).map((message) => message.payload),
+    ["first", { x: 1 }],
+  );
   assert.equal(synced, 0);
   await client.close();
 }
