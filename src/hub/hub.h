@@ -16,7 +16,7 @@
 #define PIXI_HUB_HUB_H
 
 #include "base/err.h"
-#include "hub/list.h"
+#include "base/list.h"
 #include "hub/msg.h"
 #include "hub/permit.h"
 #include "hub/store.h"

@@ -3,7 +3,7 @@
 #ifndef PIXI_HUB_LATER_TEST_H
 #define PIXI_HUB_LATER_TEST_H
 
-#include "hub/list.h"
+#include "base/list.h"
 #include "hub/store.h"
 
 #include <assert.h>

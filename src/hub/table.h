@@ -6,7 +6,7 @@
 #define PIXI_HUB_TABLE_H
 
 #include "base/err.h"
-#include "hub/list.h"
+#include "base/list.h"
 
 #include <stdint.h>
 

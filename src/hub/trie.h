@@ -2,7 +2,7 @@
 #ifndef PIXI_HUB_TRIE_H
 #define PIXI_HUB_TRIE_H
 
-#include "hub/list.h"
+#include "base/list.h"
 #include "hub/siphash.h"
 #include "hub/table.h"
 

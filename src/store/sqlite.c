@@ -1,8 +1,8 @@
 /* sqlite.c -- the store's side of the loop: calls become jobs, what became of them is answered. */
 #include "store/sqlite_store.h"
 
+#include "base/list.h"
 #include "base/topic.h"
-#include "hub/list.h"
 
 #include <stdlib.h>
 

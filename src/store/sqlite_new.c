@@ -2,7 +2,7 @@
 #include "store/sqlite_store.h"
 
 #include "base/file.h"
-#include "hub/list.h"
+#include "base/list.h"
 
 #include <errno.h>
 #include <inttypes.h>
