@@ -16,18 +16,27 @@ static bool is_through(struct pixi_hub_entry *e)
     return e->phase != PIXI_HUB_SNAPSHOTS && pixi_hub_range_is_empty(pixi_hub_owed(e));
 }
 
+/* A snapshot comes before what was published since, which is owed to the peer. */
+static bool goes_before(const struct pixi_hub_entry *e, const struct pixi_hub_entry *kept)
+{
+    return e != kept && (e->phase == PIXI_HUB_SNAPSHOTS || pixi_hub_is_kept_for(e));
+}
+
 /* Of those behind, the first that can be read for; NULL: none now. */
 static struct pixi_hub_entry *next_behind(const struct pixi_hub_peer *peer)
 {
-    struct pixi_hub_entry *e;
+    struct pixi_hub_entry *e, *first = NULL;
 
     for (struct pixi_list *l = peer->behind.next; l != &peer->behind; l = l->next) {
         e = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_behind);
-        if (!e->group || !e->group->reader)
+        if (e->group && e->group->reader)
+            e->group->is_waited = true;
+        else if (first ? goes_before(e, peer->kept) : e != peer->kept)
             return e;
-        e->group->is_waited = true;
+        else if (!first)
+            first = e;
     }
-    return NULL;
+    return first;
 }
 
 static bool has_work(const struct pixi_hub_peer *peer)
@@ -65,8 +74,8 @@ void pixi_hub_stop_reading(struct pixi_hub *hub, struct pixi_hub_entry *e)
 {
     struct pixi_hub_peer *peer = e->peer;
 
-    if (peer->reading != &e->pub)
-        return;
+    if (peer->reading != &e->pub && !(peer->reading && peer->read.filter.p == e->pub.filter.p))
+        return; /* neither for it nor by its filter */
     hub->store->call->cancel(hub->store, &peer->read);
     peer->reading = NULL;
     end_reader(e);
@@ -145,7 +154,9 @@ static int on_message(void *ctx, const struct pixi_msg *msg)
     int rc;
 
     peer->hub->encoding++;
-    rc = pixi_hub_hand(peer->hub, e, msg, e->phase == PIXI_HUB_SNAPSHOTS ? PIXI_HUB_RETAINED : 0);
+    e->pub.also = NULL;
+    rc = e->phase == PIXI_HUB_SNAPSHOTS ? pixi_hub_hand(peer->hub, e, msg, PIXI_HUB_RETAINED)
+                                        : pixi_hub_hand_read(peer->hub, e, msg);
     if (rc) {
         peer->pumping = PIXI_HUB_BLOCKED;
         return rc;
@@ -203,7 +214,7 @@ static void step(struct pixi_hub *hub, struct pixi_hub_entry *e, uint64_t wall_m
     if (e->group)
         e->group->reader = e;
     peer->read = (struct pixi_store_read){
-        .filter = e->pub.filter,
+        .filter = e == peer->kept ? pixi_hub_kept_filter(peer) : e->pub.filter,
         .from = r->next,
         .upto = r->last,
         .now_ms = wall_ms,

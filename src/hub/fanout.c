@@ -36,17 +36,10 @@ static bool is_kept_for(const struct fanout *f, unsigned qos)
 
 static void offer(const struct fanout *f, struct pixi_hub_entry *e)
 {
-    uint64_t offset = f->msg->pos.offset;
-    bool is_kept = is_kept_for(f, e->pub.qos);
-
-    if (is_kept && e->phase != PIXI_HUB_LIVE) {
-        pixi_hub_range_add(&e->owed, offset);
-        return;
-    }
-    if (pixi_hub_hand(f->hub, e, f->msg, 0) == PIXI_OK || !is_kept)
-        return;
-    pixi_hub_range_add(&e->owed, offset);
-    pixi_hub_fall_behind(e);
+    if (e->is_follower)
+        e->is_follower = false;
+    else
+        pixi_hub_offer_chain(f->hub, e, f->msg, f->is_wanted);
 }
 
 /* True when a member took it; that one is the last to be asked next time. */
@@ -105,6 +98,12 @@ static bool offer_node(void *ctx, struct pixi_trie_node *node)
     return true;
 }
 
+static void offer_all(const struct fanout *f)
+{
+    pixi_hub_chain(f->hub, f->msg->topic);
+    pixi_trie_match(&f->hub->trie, f->msg->topic, 0, offer_node, (void *)(uintptr_t)f);
+}
+
 static struct pixi_hub_published *take(struct pixi_hub *hub, struct pixi_hub_peer *peer, void *token)
 {
     struct pixi_list *l = hub->free_publishes.next;
@@ -154,8 +153,7 @@ void pixi_hub_on_committed(void *ctx, void *token, const struct pixi_commit *com
     assert(!hub->calling);
     put_back(hub, p);
     if (!commit->err && commit->msg)
-        pixi_trie_match(&hub->trie, commit->msg->topic, 0, offer_node,
-                        &(struct fanout){hub, commit->msg, was.is_wanted});
+        offer_all(&(struct fanout){hub, commit->msg, was.is_wanted});
     if (!was.peer || !was.token)
         return;
     gateway = was.peer->gateway;
@@ -195,12 +193,12 @@ struct wanted {
 
 static bool wants(const struct pixi_hub_entry *e, uint64_t offset)
 {
-    const struct pixi_hub_range *r = e->group ? &e->group->owed : &e->owed;
+    const struct pixi_hub_range *r = pixi_hub_waiting(e);
     const struct pixi_hub_gateway *gateway = e->peer->gateway;
 
     if (!e->pub.qos)
         return false;
-    return (r->next <= offset && offset <= r->last) ||
+    return (r->next <= offset && offset <= r->last && (e->group || e->pub.after < offset)) ||
            (gateway->call->holds && gateway->call->holds(gateway->ctx, e->peer, offset));
 }
 
@@ -237,7 +235,7 @@ bool pixi_hub_is_wanted(void *ctx, const struct pixi_msg *msg)
 void pixi_hub_announce(struct pixi_hub *hub, const struct pixi_msg *msg)
 {
     assert(!hub->calling && !msg->pos.offset);
-    pixi_trie_match(&hub->trie, msg->topic, 0, offer_node, &(struct fanout){hub, msg, false});
+    offer_all(&(struct fanout){hub, msg, false});
 }
 
 int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const struct pixi_msg *msg,

@@ -4,11 +4,15 @@
 #include "hub/gateway_test.h"
 
 static struct fake_peer a, b, c;
+static struct pixi_hub_calls calls;
 
 static int begin(void **state)
 {
     (void)state;
     assert_int_equal(fake_begin("h/#", 2, NULL), PIXI_OK);
+    calls = fake_calls;
+    calls.is_one_copy = true;
+    fake.gateway.call = &calls;
     fake_join(&a, 'A');
     fake_join(&b, 'B');
     fake_join(&c, 'C');
@@ -133,13 +137,10 @@ static bool holds(void *ctx, const struct pixi_hub_peer *peer, uint64_t offset)
 
 static void the_store_hears_what_is_wanted(void **state)
 {
-    static struct pixi_hub_calls calls;
     struct pixi_msg msg = {.topic = pixi_cur_str("h/1"), .pos.offset = 1};
 
     (void)state;
-    calls = fake_calls;
     calls.holds = holds;
-    fake.gateway.call = &calls;
     fake_holds = false;
     assert_false(is_wanted(&msg));
     subscribe(&a, "h/#", 1, 0, 0);

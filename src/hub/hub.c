@@ -60,7 +60,8 @@ void pixi_hub_join(struct pixi_hub *hub, struct pixi_hub_peer *peer)
     peer->hub = hub;
     peer->reading = NULL;
     peer->pumping = PIXI_HUB_IDLE;
-    peer->sub_count = peer->asked_count = peer->history_count = peer->publish_count = 0;
+    peer->sub_count = peer->asked_count = peer->history_count = peer->publish_count = peer->kept_count = 0;
+    peer->kept = peer->chain = NULL;
     hub->peer_count++;
 }
 
@@ -124,6 +125,20 @@ static struct pixi_hub_entry *find_entry(const struct pixi_hub *hub, const struc
     return NULL;
 }
 
+struct pixi_hub_entry *pixi_hub_find_plain(const struct pixi_hub *hub, const struct pixi_hub_peer *peer,
+                                           const struct pixi_trie_node *node)
+{
+    struct pixi_table_link *l = pixi_table_first(&hub->subs, entry_hash(peer, node));
+    struct pixi_hub_entry *e;
+
+    for (; l; l = pixi_table_next(l)) {
+        e = PIXI_LIST_ITEM(l, struct pixi_hub_entry, by_peer);
+        if (e->peer == peer && e->node == node && !e->group)
+            return e;
+    }
+    return NULL;
+}
+
 static void leave_node(struct pixi_hub *hub, struct pixi_trie_node *node, struct pixi_hub_group *group)
 {
     if (group && pixi_list_is_empty(&group->members)) {
@@ -142,9 +157,12 @@ static void free_entry(struct pixi_hub *hub, struct pixi_hub_entry *e)
     pixi_list_remove(&e->in_node);
     pixi_list_remove(&e->in_peer);
     pixi_list_remove(&e->in_behind);
+    hub->one_copy_count -= gateway->call->is_one_copy && e->peer->sub_count == 2;
     e->peer->sub_count--;
     e->node->keeping -= e->pub.qos > 0;
     hub->keeping -= e->pub.qos > 0;
+    if (pixi_hub_is_kept_for(e) && !--e->peer->kept_count)
+        pixi_hub_kept_drop(hub, e->peer);
     leave_node(hub, e->node, e->group);
     hub->calling++;
     if (gateway->call->release)
@@ -159,8 +177,10 @@ static void link_entry(struct pixi_hub *hub, struct pixi_hub_entry *e)
     pixi_list_add_last(&e->peer->subs, &e->in_peer);
     pixi_table_add(&hub->subs, &e->by_peer, entry_hash(e->peer, e->node));
     e->peer->sub_count++;
+    hub->one_copy_count += e->peer->gateway->call->is_one_copy && e->peer->sub_count == 2;
     e->node->keeping += e->pub.qos > 0;
     hub->keeping += e->pub.qos > 0;
+    e->peer->kept_count += pixi_hub_is_kept_for(e);
 }
 
 static struct pixi_hub_entry *make_entry(struct pixi_hub *hub, struct pixi_hub_peer *peer,
@@ -169,7 +189,8 @@ static struct pixi_hub_entry *make_entry(struct pixi_hub *hub, struct pixi_hub_p
     size_t len = pixi_cur_left(&filter);
     struct pixi_hub_entry *e = calloc(1, sizeof *e + len);
 
-    if (!e || pixi_table_reserve(&hub->subs) ||
+    assert(!how->qos || peer->gateway->call->is_one_copy);
+    if (!e || pixi_table_reserve(&hub->subs) || (how->qos && pixi_hub_kept_reserve(peer)) ||
         !(e->node = pixi_trie_add(&hub->trie, pixi_filter_inner(filter)))) {
         free(e);
         return NULL;
@@ -185,6 +206,7 @@ static struct pixi_hub_entry *make_entry(struct pixi_hub *hub, struct pixi_hub_p
     e->pub.user = how->user;
     e->pub.qos = how->qos;
     e->skips_gaps = how->flags & PIXI_HUB_SKIPS_GAPS;
+    e->pub.after = hub->store->call->head(hub->store).offset;
     e->owed = e->snapshot = pixi_hub_range_empty();
     e->peer = peer;
     link_entry(hub, e);
@@ -210,14 +232,29 @@ static bool recovers(const struct pixi_hub *hub, struct pixi_cur filter, const s
 
 static void take_owed(struct pixi_hub_entry *e, const struct pixi_hub_subscribe *how, uint64_t head)
 {
-    struct pixi_hub_range *r = pixi_hub_owed(e);
+    struct pixi_hub_entry *waits = pixi_hub_is_kept_for(e) ? e->peer->kept : e;
+    struct pixi_hub_range *r = pixi_hub_owed(waits);
     uint64_t first = how->owed_after + 1;
 
-    if (!(how->flags & PIXI_HUB_IS_OWED) || first > head)
+    if (!(how->flags & PIXI_HUB_IS_OWED))
+        return;
+    e->pub.after = how->after;
+    if (first > head)
         return;
     if (pixi_hub_range_is_empty(r) || r->next > first)
-        r->next = first; /* of a group: what any of its members was owed */
+        r->next = first; /* what any of its members, or of its peer's subscriptions, was owed */
     r->last = head;
+    if (waits != e)
+        pixi_hub_fall_behind(waits);
+}
+
+/* What was owed to the one that it replaces. */
+static void carry(struct pixi_hub_entry *e, const struct pixi_hub_entry *old)
+{
+    if (pixi_hub_is_kept_for(e) == pixi_hub_is_kept_for(old))
+        e->pub.after = old->pub.after;
+    if (!e->group && !pixi_hub_is_kept_for(e))
+        e->owed = *pixi_hub_waiting(old);
 }
 
 static struct pixi_hub_subscribed start(struct pixi_hub *hub, struct pixi_hub_entry *e,
@@ -281,7 +318,7 @@ int pixi_hub_subscribe(struct pixi_hub *hub, struct pixi_hub_peer *peer, struct 
     if (!e)
         return PIXI_E_NOMEM;
     if (old && how->flags & PIXI_HUB_CARRIES)
-        e->owed = old->owed;
+        carry(e, old);
     if (old)
         free_entry(hub, old);
     *out = start(hub, e, how, !old);
@@ -331,8 +368,7 @@ struct pixi_hub_sub *pixi_hub_next_sub(const struct pixi_hub_peer *peer, const s
 
 uint64_t pixi_hub_position(const struct pixi_hub *hub, const struct pixi_hub_sub *sub)
 {
-    const struct pixi_hub_entry *e = pixi_hub_entry_of_const(sub);
-    const struct pixi_hub_range *r = e->group ? &e->group->owed : &e->owed;
+    const struct pixi_hub_range *r = pixi_hub_waiting(pixi_hub_entry_of_const(sub));
 
     return pixi_hub_range_is_empty(r) ? hub->store->call->head(hub->store).offset : r->next - 1;
 }
@@ -345,7 +381,7 @@ bool pixi_hub_is_whole(const struct pixi_hub *hub, const struct pixi_hub_peer *p
 
     for (const struct pixi_list *l = peer->subs.next; l != &peer->subs; l = l->next) {
         e = PIXI_LIST_ITEM(l, const struct pixi_hub_entry, in_peer);
-        r = e->group ? &e->group->owed : &e->owed;
+        r = pixi_hub_waiting(e);
         if (e->pub.qos && !pixi_hub_range_is_empty(r) && r->next < from)
             return false;
     }
@@ -367,6 +403,8 @@ void pixi_hub_leave(struct pixi_hub *hub, struct pixi_hub_peer *peer)
     peer->pumping = PIXI_HUB_LOST; /* not woken any more */
     while ((l = peer->subs.next) != &peer->subs)
         free_entry(hub, PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_peer));
+    free(peer->kept);
+    peer->kept = NULL;
     pixi_hub_forget_publishes(peer);
     pixi_hub_forget_requests(hub, peer);
     pixi_hub_forget_histories(hub, peer);

@@ -25,6 +25,7 @@
 
 struct pixi_hub;
 struct pixi_hub_peer;
+struct pixi_hub_entry;
 
 /* One subscription as gateways see it. */
 struct pixi_hub_sub {
@@ -32,6 +33,8 @@ struct pixi_hub_sub {
     void *user;             /* the gateway's, from pixi_hub_subscribe */
     unsigned
         qos; /* above 0: messages published with QoS 1 or 2 are kept until it has taken them, others never */
+    uint64_t after;                  /* stored messages after this offset are for it */
+    const struct pixi_hub_sub *also; /* is_one_copy: the next one that the message is for; NULL: the last */
 };
 
 /* Bits of encode's flags. */
@@ -40,6 +43,11 @@ enum { PIXI_HUB_RETAINED = 1 << 0 }; /* from the snapshot: it moves no position 
 /* What a gateway must be able to do. Each gets the gateway's ctx first. Every pointer is borrowed until the callback
  * returns. */
 struct pixi_hub_calls {
+    /* However many of a peer's subscriptions match, it gets one copy of a message, for all of them: deliver's sub begins
+     * a chain by `also`. Not so: one copy each. Snapshots, shared subscriptions and requests come for one each. What is
+     * kept for a peer (qos) needs it. */
+    bool is_one_copy;
+
     /* Encode msg for subscribers of this filter into the gateway's scratch, for the deliver calls that follow: msg
      * stays where it is until they are over. Once per message, filter and gateway, however many subscribe. Failing is
      * deliver's to report. */
@@ -99,6 +107,9 @@ struct pixi_hub_peer {
     struct pixi_hub *hub; /* NULL: has not joined */
     struct pixi_list subs, behind, publishes, asked, answering, histories;
     size_t sub_count, asked_count, history_count, publish_count;
+    size_t kept_count;           /* subscriptions with QoS 1 or 2 that are not shared */
+    struct pixi_hub_entry *kept; /* owned; stands for all of those where messages wait; NULL: none came yet */
+    struct pixi_hub_entry *chain;  /* of the message that is being delivered */
     struct pixi_store_read read;   /* one at a time */
     struct pixi_hub_sub *reading;  /* for whom; NULL: no read is under way */
     size_t left_count, left_bytes; /* of this pump */
@@ -125,6 +136,7 @@ struct pixi_hub {
     struct pixi_list free_publishes, free_requests;
     size_t publish_count, request_count, peer_count;
     size_t keeping;               /* subscriptions with QoS 1 or 2 */
+    size_t one_copy_count;        /* peers that get one copy of a message and have several subscriptions */
     struct pixi_hub_asked **heap; /* requests by deadline */
     size_t heap_cap;
     uint64_t encoding;     /* names what gateways have in their scratch */
@@ -172,10 +184,10 @@ int pixi_hub_publish(struct pixi_hub *hub, struct pixi_hub_peer *peer, const str
 struct pixi_hub_subscribe {
     const struct pixi_position *since; /* borrowed; the one of the store's epoch counts */
     size_t since_count;
-    unsigned flags;      /* PIXI_HUB_SNAPSHOT ... */
-    void *user;          /* kept in pixi_hub_sub.user */
-    unsigned qos;        /* pixi_hub_sub.qos */
-    uint64_t owed_after; /* with PIXI_HUB_IS_OWED */
+    unsigned flags;             /* PIXI_HUB_SNAPSHOT ... */
+    void *user;                 /* kept in pixi_hub_sub.user */
+    unsigned qos;               /* pixi_hub_sub.qos; above 0 only where the gateway is_one_copy */
+    uint64_t after, owed_after; /* with PIXI_HUB_IS_OWED; after: pixi_hub_sub.after */
 };
 
 enum {
@@ -217,6 +229,11 @@ struct pixi_hub_sub *pixi_hub_next_sub(const struct pixi_hub_peer *peer, const s
 
 /* pixi_hub_position -- every message up to this offset that was kept for the subscription was taken. */
 uint64_t pixi_hub_position(const struct pixi_hub *hub, const struct pixi_hub_sub *sub);
+
+/* pixi_hub_matching -- a peer's subscriptions that a stored message was for, chained by `also` until the next call of the
+ * hub; shared ones left out. NULL: none (any more). The gateway is_one_copy. */
+const struct pixi_hub_sub *pixi_hub_matching(struct pixi_hub *hub, struct pixi_hub_peer *peer,
+                                             const struct pixi_msg *msg);
 
 /* pixi_hub_is_whole -- all that was kept for the peer and is still owed to it can be read. */
 bool pixi_hub_is_whole(const struct pixi_hub *hub, const struct pixi_hub_peer *peer);

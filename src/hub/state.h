@@ -52,6 +52,7 @@ struct pixi_hub_entry {
     struct pixi_list in_peer, in_behind;
     enum { PIXI_HUB_LIVE, PIXI_HUB_SNAPSHOTS, PIXI_HUB_CATCHES_UP } phase;
     bool is_recovered, is_synced, skips_gaps;
+    bool is_follower; /* in the chain of another one, which speaks for it */
     struct pixi_hub_range snapshot, owed;
     uint8_t filter[];
 };
@@ -88,6 +89,45 @@ static inline struct pixi_hub_range *pixi_hub_owed(struct pixi_hub_entry *e)
 {
     return e->group ? &e->group->owed : &e->owed;
 }
+
+static inline struct pixi_hub_entry *pixi_hub_entry_also(const struct pixi_hub_entry *e)
+{
+    return e->pub.also ? pixi_hub_entry_of((struct pixi_hub_sub *)(uintptr_t)e->pub.also) : NULL;
+}
+
+/* What is kept for it is its peer's. */
+static inline bool pixi_hub_is_kept_for(const struct pixi_hub_entry *e)
+{
+    return e->pub.qos && !e->group;
+}
+
+/* Where it is remembered what is owed to it. */
+static inline const struct pixi_hub_range *pixi_hub_waiting(const struct pixi_hub_entry *e)
+{
+    return e->group ? &e->group->owed : pixi_hub_is_kept_for(e) ? &e->peer->kept->owed : &e->owed;
+}
+
+/* hub.c */
+
+/* The peer's subscription at this node, not shared; NULL: none. */
+struct pixi_hub_entry *pixi_hub_find_plain(const struct pixi_hub *hub, const struct pixi_hub_peer *peer,
+                                           const struct pixi_trie_node *node);
+
+/* overlap.c */
+
+/* Before a message is offered: the subscriptions of one peer are chained, the first speaks for the others. */
+void pixi_hub_chain(struct pixi_hub *hub, struct pixi_cur topic);
+/* The first of a chain: delivered, or owed. */
+void pixi_hub_offer_chain(struct pixi_hub *hub, struct pixi_hub_entry *first, const struct pixi_msg *msg,
+                          bool is_wanted);
+/* A message that was read for e: to all that it is for, unless another one's turn gives it to them. As deliver answers. */
+int pixi_hub_hand_read(struct pixi_hub *hub, struct pixi_hub_entry *e, const struct pixi_msg *msg);
+/* PIXI_OK | PIXI_E_NOMEM */
+int pixi_hub_kept_reserve(struct pixi_hub_peer *peer);
+/* What to read for all of a peer's. */
+struct pixi_cur pixi_hub_kept_filter(const struct pixi_hub_peer *peer);
+/* Nothing is owed any more: its last subscription went. */
+void pixi_hub_kept_drop(struct pixi_hub *hub, struct pixi_hub_peer *peer);
 
 /* fanout.c */
 

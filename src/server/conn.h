@@ -81,6 +81,7 @@ struct pixi_mqtt_out {
         size_t at;
         bool is_made;
     } whole[8];           /* by version, framing and RETAIN */
+    struct pixi_buf ids;  /* MQTT 5: the Subscription Identifiers of the copy that is being sent */
     struct pixi_buf head; /* scratch */
 };
 

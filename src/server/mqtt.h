@@ -24,7 +24,9 @@ enum {
     PIXI_MQTT_ALIASES_OUT = 64,        /* topic aliases that the server uses towards one client, at most */
     PIXI_MQTT_REPLY_TOKEN = 16,        /* random bytes of `$pixi/reply/...` */
     PIXI_MQTT_REPLIES_MAX = 1000,      /* of those that a session may still answer */
-    PIXI_MQTT_RETAINED = 1, /* bit of pixi_sent.flags: sent with RETAIN; .tag: subscription identifier */
+    /* bits of pixi_sent.flags; its tag is a Subscription Identifier */
+    PIXI_MQTT_RETAINED = 1 << 0, /* sent with RETAIN */
+    PIXI_MQTT_SEVERAL = 1 << 1,  /* for other subscriptions, too */
 };
 
 #define PIXI_MQTT_REPLY_PREFIX "$pixi/reply/"

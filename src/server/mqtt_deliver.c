@@ -180,7 +180,7 @@ static int send_whole(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
     return pixi_link_send_frame(&c->link, w->bytes.bytes + w->at, len, share(w, len));
 }
 
-static int send_own(struct pixi_conn *c, struct pixi_mqtt_packet *p, uint32_t sub_id)
+static int send_own(struct pixi_conn *c, struct pixi_mqtt_packet *p)
 {
     struct pixi_mqtt_out *out = &c->server->mqtt.out;
     struct pixi_cur props = pixi_cur_init(NULL, 0);
@@ -191,8 +191,7 @@ static int send_own(struct pixi_conn *c, struct pixi_mqtt_packet *p, uint32_t su
     pixi_buf_reset(own);
     if (c->mqtt->version == PIXI_MQTT_V5) {
         props = shared_props(out);
-        if (sub_id)
-            pixi_mqtt_prop_put_num(own, PIXI_MQTT_PROP_SUBSCRIPTION_ID, sub_id);
+        pixi_buf_put_cur(own, pixi_buf_cur(&out->ids));
         use_alias(c, p, own);
         p->props.block = pixi_buf_cur(own);
     }
@@ -220,16 +219,39 @@ static int send_own(struct pixi_conn *c, struct pixi_mqtt_packet *p, uint32_t su
 }
 
 /* PIXI_MORE: too large for the client, which counts as delivered (MQTT 5 §3.1.2.11.4). */
-static int send_publish(struct pixi_conn *c, struct pixi_mqtt_packet *p, uint32_t sub_id)
+static int send_publish(struct pixi_conn *c, struct pixi_mqtt_packet *p)
 {
-    bool is_own = p->publish.qos || sub_id || c->mqtt->alias_out_max;
-    int rc = is_own ? send_own(c, p, sub_id) : send_whole(c, p);
+    bool is_own = p->publish.qos || c->server->mqtt.out.ids.len || c->mqtt->alias_out_max;
+    int rc = is_own ? send_own(c, p) : send_whole(c, p);
 
     if (rc == PIXI_OK)
         count_publish(c);
     else if (rc == PIXI_MORE)
         c->server->counters.mqtt_dropped[PIXI_MQTT_DROPPED_TOO_LARGE]++;
     return rc;
+}
+
+static void put_id(struct pixi_server *s, uint32_t id)
+{
+    if (id)
+        pixi_mqtt_prop_put_num(&s->mqtt.out.ids, PIXI_MQTT_PROP_SUBSCRIPTION_ID, id);
+}
+
+/* What was sent for several subscriptions is sent again with the identifiers of those that still stand. */
+static void put_ids(struct pixi_mqtt_session *o, const struct pixi_msg *msg, uint32_t id, unsigned flags)
+{
+    struct pixi_server *s = o->server;
+    const struct pixi_hub_sub *sub = NULL;
+
+    pixi_buf_reset(&s->mqtt.out.ids);
+    put_id(s, id);
+    if (flags & PIXI_MQTT_SEVERAL)
+        sub = pixi_hub_matching(&s->hub, &o->peer, msg);
+    for (; sub; sub = sub->also) {
+        uint32_t other = ((const struct pixi_mqtt_sub *)sub->user)->id;
+
+        put_id(s, other == id ? 0 : other);
+    }
 }
 
 static struct pixi_mqtt_packet packet_of(const struct pixi_msg *msg, unsigned qos, bool is_retain)
@@ -248,9 +270,10 @@ int pixi_mqtt_deliver_one(struct pixi_conn *c, const struct pixi_msg *msg, unsig
 
     encode(c->server, msg, pixi_cur_init(NULL, 0), 0);
     c->server->mqtt.gateway.encoded = 0; /* another message than the hub's */
+    put_ids(c->mqtt->session, msg, sub_id, flags);
     p.id = id;
     p.publish.is_dup = id != 0;
-    rc = send_publish(c, &p, sub_id);
+    rc = send_publish(c, &p);
     return rc == PIXI_MORE ? PIXI_OK : rc;
 }
 
@@ -267,10 +290,41 @@ static bool is_reachable(const struct pixi_mqtt_session *o)
            o->conn->link.state == PIXI_LINK_OPEN;
 }
 
-/* At most once: what a reader has no room for is lost to it, unless the hub can read it again. */
-static int deliver_0(struct pixi_mqtt_session *o, const struct pixi_hub_sub *sub, struct pixi_mqtt_packet *p)
+/* What the subscriptions that a copy is for want of it, together. */
+struct wants {
+    uint32_t id; /* Subscription Identifier of the first that has one */
+    uint8_t qos; /* the largest */
+    bool is_any, is_retain_as_published, is_shared;
+    bool is_read_again; /* where there is no room: by one with QoS 0, from the history */
+    bool is_several;    /* identifiers */
+};
+
+static struct wants wants_of(const struct pixi_mqtt_session *o, const struct pixi_hub_sub *sub)
 {
-    const struct pixi_mqtt_sub *options = sub->user;
+    struct pixi_server *s = o->server;
+    struct wants w = {0};
+
+    pixi_buf_reset(&s->mqtt.out.ids);
+    for (; sub; sub = sub->also) {
+        const struct pixi_mqtt_sub *options = sub->user;
+
+        w.is_read_again |= !sub->qos;
+        if (options->is_no_local && s->mqtt.out.msg->origin == o->origin)
+            continue;
+        w.is_any = true;
+        w.qos = options->qos > w.qos ? options->qos : w.qos;
+        w.is_retain_as_published |= options->is_retain_as_published;
+        w.is_shared |= options->is_shared;
+        w.is_several |= w.id && options->id;
+        w.id = w.id ? w.id : options->id;
+        put_id(s, options->id);
+    }
+    return w;
+}
+
+/* At most once: what a reader has no room for is lost to it, unless the hub can read it again. */
+static int deliver_0(struct pixi_mqtt_session *o, const struct wants *w, struct pixi_mqtt_packet *p)
+{
     struct pixi_server *s = o->server;
     uint64_t offset = s->mqtt.out.msg->pos.offset;
     int rc;
@@ -278,26 +332,27 @@ static int deliver_0(struct pixi_mqtt_session *o, const struct pixi_hub_sub *sub
     if (offset && offset <= o->came_at && !(s->mqtt.out.flags & PIXI_HUB_RETAINED))
         return PIXI_OK;   /* from when its client was away: only QoS 1 and 2 wait */
     if (!is_reachable(o)) /* another member of the group is there, perhaps */
-        return options->is_shared ? PIXI_E_QUEUE : PIXI_OK;
+        return w->is_shared ? PIXI_E_QUEUE : PIXI_OK;
     if (is_full(o->conn)) {
         pixi_link_want_drained(&o->conn->link);
-        if (offset && !sub->qos) {
+        if (offset && w->is_read_again) {
             s->counters.fell_behind++;
             return PIXI_E_QUEUE;
         }
         s->counters.mqtt_dropped[PIXI_MQTT_DROPPED_SLOW]++;
         return PIXI_OK;
     }
-    rc = send_publish(o->conn, p, options->id);
+    rc = send_publish(o->conn, p);
     if (rc == PIXI_E_QUEUE)
         s->counters.mqtt_dropped[PIXI_MQTT_DROPPED_SLOW]++;
     return PIXI_OK;
 }
 
-static int deliver_1_2(struct pixi_mqtt_session *o, const struct pixi_mqtt_sub *options,
-                       struct pixi_mqtt_packet *p)
+static int deliver_1_2(struct pixi_mqtt_session *o, const struct wants *w, struct pixi_mqtt_packet *p)
 {
     const struct pixi_msg *msg = o->server->mqtt.out.msg;
+    unsigned flags =
+        (p->publish.is_retain ? PIXI_MQTT_RETAINED : 0u) | (w->is_several ? PIXI_MQTT_SEVERAL : 0u);
     const struct pixi_sent *sent;
     int rc;
 
@@ -308,12 +363,11 @@ static int deliver_1_2(struct pixi_mqtt_session *o, const struct pixi_mqtt_sub *
         o->server->counters.fell_behind++;
         return PIXI_E_QUEUE;
     }
-    rc = pixi_session_send_tagged(&o->s, msg->pos.offset, p->publish.qos, options->id,
-                                  p->publish.is_retain ? PIXI_MQTT_RETAINED : 0, &sent);
+    rc = pixi_session_send_tagged(&o->s, msg->pos.offset, p->publish.qos, w->id, (uint8_t)flags, &sent);
     if (rc != PIXI_OK)
         return rc; /* on the next acknowledgement */
     p->id = sent->id;
-    rc = send_publish(o->conn, p, options->id);
+    rc = send_publish(o->conn, p);
     if (rc != PIXI_OK) { /* it did not leave, so nobody acknowledges it */
         if (p->publish.qos == 1)
             pixi_session_puback(&o->s, p->id);
@@ -328,17 +382,17 @@ static int deliver(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_
 {
     struct pixi_server *s = ctx;
     struct pixi_mqtt_session *o = pixi_mqtt_session_of_peer(peer);
-    const struct pixi_mqtt_sub *options = sub->user;
     const struct pixi_msg *msg = s->mqtt.out.msg;
+    struct wants w = wants_of(o, sub);
     bool is_snapshot = s->mqtt.out.flags & PIXI_HUB_RETAINED;
-    unsigned qos = pixi_msg_qos(msg) < options->qos ? pixi_msg_qos(msg) : options->qos;
+    unsigned qos = pixi_msg_qos(msg) < w.qos ? pixi_msg_qos(msg) : w.qos;
     struct pixi_mqtt_packet p;
 
-    if (options->is_no_local && msg->origin == o->origin)
+    if (!w.is_any)
         return PIXI_OK;
     p = packet_of(msg, msg->pos.offset ? qos : 0,
-                  is_snapshot || (options->is_retain_as_published && msg->flags & PIXI_MSG_RETAIN));
-    return p.publish.qos ? deliver_1_2(o, options, &p) : deliver_0(o, sub, &p);
+                  is_snapshot || (w.is_retain_as_published && msg->flags & PIXI_MSG_RETAIN));
+    return p.publish.qos ? deliver_1_2(o, &w, &p) : deliver_0(o, &w, &p);
 }
 
 static void synced(void *ctx, struct pixi_hub_peer *peer, const struct pixi_hub_sub *sub)
@@ -393,6 +447,7 @@ static bool holds(void *ctx, const struct pixi_hub_peer *peer, uint64_t offset)
 }
 
 const struct pixi_hub_calls pixi_mqtt_calls = {
+    .is_one_copy = true,
     .encode = encode,
     .deliver = deliver,
     .synced = synced,

@@ -136,13 +136,12 @@ static void put_core(struct pixi_mqtt_session *o)
 void pixi_mqtt_save_sub(struct pixi_mqtt_session *o, const struct pixi_hub_sub *sub)
 {
     const struct pixi_mqtt_sub *options = sub->user;
-    struct pixi_store *store = o->server->hub.store;
     struct pixi_buf b = pixi_buf_init(PIXI_RECORD_MAX);
 
     if (!pixi_mqtt_is_saved(o))
         return;
     put_uint(&b, 1, VERSION);
-    put_uint(&b, 8, store->call->head(store).offset);
+    put_uint(&b, 8, sub->after);
     put_uint(&b, 4, options->id);
     put_uint(&b, 1, options->qos);
     put_uint(&b, 1, options->is_no_local);
@@ -499,6 +498,7 @@ static bool take_sub(struct pixi_mqtt_session *o, uint64_t no, struct pixi_cur v
     *options = (struct pixi_mqtt_sub){(uint32_t)id, (uint32_t)no,    (uint8_t)qos,
                                       is_no_local,  is_as_published, pixi_mqtt_is_shared(filter)};
     how.qos = options->qos;
+    how.after = start;
     how.owed_after = position_of(o, no);
     if (how.owed_after < start)
         how.owed_after = start;

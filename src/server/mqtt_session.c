@@ -303,6 +303,7 @@ int pixi_mqtt_sessions_init(struct pixi_server *s)
 {
     s->mqtt.gateway = (struct pixi_hub_gateway){.call = &pixi_mqtt_calls, .ctx = s};
     s->mqtt.out.props = pixi_buf_init(HELD_MAX);
+    s->mqtt.out.ids = pixi_buf_init(HELD_MAX);
     s->mqtt.out.head = pixi_buf_init(HELD_MAX);
     s->mqtt.scratch = pixi_buf_init(HELD_MAX);
     s->mqtt.headers = pixi_buf_init(HELD_MAX);
@@ -341,6 +342,7 @@ void pixi_mqtt_sessions_clear(struct pixi_server *s)
         pixi_buf_clear(&s->mqtt.out.whole[i].bytes);
     }
     pixi_buf_clear(&s->mqtt.out.props);
+    pixi_buf_clear(&s->mqtt.out.ids);
     pixi_buf_clear(&s->mqtt.out.head);
     pixi_buf_clear(&s->mqtt.scratch);
     pixi_buf_clear(&s->mqtt.headers);

@@ -2,6 +2,7 @@
 docs/rfc6455.md a test is."""
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 
@@ -41,3 +42,18 @@ def peer():
             return p
 
         yield peer
+
+
+@pytest.fixture
+def again(broker, tmp_path):
+    """again(sig=None, **settings) -> Server: the first, or the next on the same data after the last was told sig."""
+    last = []
+
+    def again(sig=None, **members):
+        if last:
+            os.kill(last[-1].proc.pid, sig)
+            last[-1].proc.wait()
+        last.append(broker("--data", tmp_path / "data", **members))
+        return last[-1]
+
+    return again

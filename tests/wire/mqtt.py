@@ -120,7 +120,11 @@ class Cur:
                 continue
             else:
                 value = block.uint(form)
-            assert name not in out or name == "subscription_id", name
+            if name == "subscription_id":  # a list where there are several
+                value = [out[name], value] if isinstance(out.get(name), int) else [*out.get(name, []), value]
+                value = value[0] if len(value) == 1 else value
+            else:
+                assert name not in out, name
             out[name] = value
         return out
 

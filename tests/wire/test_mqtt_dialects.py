@@ -53,7 +53,9 @@ class Rpc:
 def both(broker, peer):
     """(server, client of pixi.v1, client of MQTT 5)"""
     s = broker()
-    return s, Rpc(s), peer(s)
+    rpc = Rpc(s)
+    with rpc.wire:
+        yield s, rpc, peer(s)
 
 
 HEADERS = [
@@ -108,6 +110,18 @@ def test_to_mqtt(both, peer):
     assert late.take(0).retain
     rpc.call("publish", topic="t/3", payload_base64="", retain=True)
     assert mqtt.take(2).payload == b""
+
+
+def test_overlapping_subscriptions(both):
+    """pixi.v1 gets one copy for each, MQTT one for all."""
+    _, rpc, mqtt = both
+    for f in ("t/#", "t/1"):
+        rpc.subscribe(f)
+        mqtt.subscribe(f)
+    rpc.call("publish", topic="t/1", payload=1)
+    assert sorted(rpc.note("message")["filter"] for _ in range(2)) == ["t/#", "t/1"]
+    assert mqtt.take().payload == b"1"
+    assert mqtt.is_quiet()
 
 
 def test_headers_that_are_no_properties(both):

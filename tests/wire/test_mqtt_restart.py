@@ -1,25 +1,9 @@
 """MQTT over restarts of a server with its store on disk: sessions, what waits for them, wills, retained messages."""
 
-import os
 import signal
 
 import pytest
 from mqtt import PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, Peer
-
-
-@pytest.fixture
-def again(broker, tmp_path):
-    """again(sig=None, **settings) -> Server: the first, or the next on the same data after the last was told sig."""
-    last = []
-
-    def again(sig=None, **members):
-        if last:
-            os.kill(last[-1].proc.pid, sig)
-            last[-1].proc.wait()
-        last.append(broker("--data", tmp_path / "data", **members))
-        return last[-1]
-
-    return again
 
 
 SIGNALS = pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])

@@ -123,16 +123,6 @@ def test_aliases_end_with_the_connection(broker, peer):
     assert a.expect(DISCONNECT).reason in (0x82, 0x94)
 
 
-def test_overlapping_subscriptions(broker, peer):
-    """One copy for each, with its own QoS: among them one with the largest."""
-    s = broker()
-    a, b = peer(s), peer(s)
-    a.subscribe(("t/#", 2), ("t/+", 1), ("t/1", 0))
-    b.put("t/1", "x", qos=2)
-    assert sorted(a.take().qos for _ in range(3)) == [0, 1, 2]
-    assert a.is_quiet()
-
-
 def test_what_was_begun_is_completed_after_unsubscribe(broker, peer):
     s = broker()
     a, b = peer(s, id="a", properties=STAYS), peer(s)

@@ -124,6 +124,7 @@ def test_what_breaks_the_rules_is_told_and_ends(broker, peer, way, version):
             assert (name, told.reason) in ((name, reason), (name, 0x81)), name
             assert told.props["reason_string"]
         assert p.ends() == ({"too large": 1009}.get(name, 1002) if way == "ws" else None), name
+        p.sock.close()  # the server lingers until then
         s.proc.wait_line(r"info: .* at byte \d+ \(MQTT 5", stream="err", nth=i)
 
 
@@ -345,9 +346,9 @@ def test_retained(broker, peer):
     b.subscribe(("r/2", 1 | 1 << 4 | 8))  # new; retain as published
     assert (b.take(1).retain, b.is_quiet()) == (True, True)
     a.put("r/2", "more", retain=True)
-    assert sorted([b.take().retain, b.take().retain]) == [False, True]
+    assert b.take(1).retain
     a.put("r/2", "", retain=True)
-    assert sorted([b.take().retain, b.take().retain]) == [False, True]
+    assert b.take(1).retain and b.is_quiet()
     c = peer(s)
     c.subscribe("r/2", "$share/g/r/#")
     assert c.is_quiet()
@@ -376,7 +377,8 @@ def test_no_local_and_subscription_identifiers(broker, peer):
     assert a.take(0).props["subscription_id"] == 300000
     assert a.is_quiet()
     b.put("t", "other")
-    assert sorted(a.take().props["subscription_id"] for _ in range(2)) == [7, 300000]
+    assert sorted(a.take(1).props["subscription_id"]) == [7, 300000]
+    assert a.is_quiet()
     a.send(packet(SUBSCRIBE, 2, b"\0\1" + props({}) + string("$share/g/t") + b"\x04"))
     assert a.expect(DISCONNECT).reason == 0x82
 
