@@ -24,9 +24,9 @@
 #   make valgrind   the unit tests under valgrind
 #   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
 #   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change; then programs
-#                   that write to a daemon, while it or its server is killed, 1,000 times (SOAK_ROUNDS=1000)
+#                   that write to a daemon, while it or its server is killed, 1,000 times (SOAK_ROUNDS=1000); then soak-mqtt
 #   make fuzz       libFuzzer on every reader, for FUZZ_S=60 seconds each
-#   make soak-mqtt  ten minutes (SOAK_S=600) of kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
+#   make soak-mqtt  SOAK_ROUNDS=1000 kill -9 under MQTT: nothing is lost, nothing of QoS 2 comes twice
 #   make test-system the systemd unit in a booted Debian 12
 #   make bench      topic index, store, fan-out and QoS 1 on disk in MQTT, measured beside what they are compared to
 
@@ -270,11 +270,12 @@ soak: all
 	@$(MAKE) --no-print-directory -j$(JOBS) san
 	@tests/soak/run.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
 	@tests/soak/daemon.py --rounds $(SOAK_ROUNDS) $(SOAK_SEED:%=--seed %)
+	@$(MAKE) --no-print-directory soak-mqtt
 
 # The server, killed again and again under QoS 1 and 2.
 .PHONY: soak-mqtt
 soak-mqtt: all
-	@tests/soak/mqtt_kills.py --seconds $(SOAK_S) $(SOAK_SEED:%=--seed %)
+	@tests/soak/mqtt_kills.py --rounds $(SOAK_ROUNDS) $(SOAK_SEED:%=--seed %)
 
 HOSTILE_S ?= 60
 hostile: all

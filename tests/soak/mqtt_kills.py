@@ -76,7 +76,8 @@ class Client(threading.Thread):
     def __init__(self, hub, name, seed):
         super().__init__(daemon=True)
         self.hub, self.id, self.random = hub, name, random.Random(f"{seed} {name}")
-        self.peer, self.is_over, self.is_steady, self.failure, self.connections = None, False, False, None, 0
+        self.peer, self.is_over, self.is_steady, self.failure = None, False, False, None
+        self.connections = self.kills = 0
 
     def run(self):
         try:
@@ -85,7 +86,8 @@ class Client(threading.Thread):
                     self.connect()
                     while not self.is_over:
                         self.turn()
-                        if not self.is_steady and self.random.random() < 0.003:
+                        if not self.is_steady and self.random.random() < 0.02:
+                            self.kills += 1
                             self.peer.sock.close()
                 if self.peer:
                     self.peer.sock.close()
@@ -213,7 +215,7 @@ def wait_for(what, condition, clients):
         time.sleep(TURN_S)
 
 
-def run(hub, seconds, seed):
+def run(hub, rounds, seconds, seed):
     rng = random.Random(seed)
     hub.start()
     subscribers = [Subscriber(hub, f"s{i}", seed) for i in range(2)]
@@ -225,7 +227,7 @@ def run(hub, seconds, seed):
     for p in publishers:
         p.start()
     end = time.monotonic() + seconds
-    while time.monotonic() < end and not any(c.failure for c in clients):
+    while hub.starts <= rounds and time.monotonic() < end and not any(c.failure for c in clients):
         time.sleep(rng.uniform(0.05, 1.0))
         hub.kill()
         time.sleep(rng.uniform(0, 0.1))
@@ -252,13 +254,15 @@ def run(hub, seconds, seed):
     wrong = check(publishers, subscribers) + [f"{c.id}: {c.failure!r}" for c in clients if c.failure]
     if code:
         wrong.append(f"the server ended with {code}")
-    print(f"{hub.starts - 1} kills, {sum(c.connections for c in clients)} connections, messages by QoS {total}")
+    kills = f"{hub.starts - 1} kills of the server, {sum(c.kills for c in clients)} of clients"
+    print(f"{kills}, {sum(c.connections for c in clients)} connections, messages by QoS {total}")
     return wrong
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--rounds", type=int, default=sys.maxsize, help="how often the server is killed, at most")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="for how long, at most")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--bin", type=Path, default=ROOT / "build/bin")
     parser.add_argument("--dir", type=Path, default=ROOT / "build/soak/mqtt")
@@ -269,7 +273,7 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     hub = Hub(args.bin, folder)
     try:
-        wrong = run(hub, args.seconds, seed)
+        wrong = run(hub, args.rounds, args.seconds, seed)
     finally:
         if hub.proc and hub.proc.poll() is None:
             hub.kill()
