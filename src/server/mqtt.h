@@ -8,6 +8,7 @@
  *     mqtt_deliver.c   what the hub says, and what has to be sent again
  *     mqtt_headers.c   properties and headers
  *     mqtt_save.c      sessions as records of a durable store
+ *     mqtt_load.c      and read back
  *     mqtt_sys.c       $SYS
  *
  * A session is a peer of the hub; a connection comes and goes. */
@@ -28,6 +29,10 @@ enum {
     PIXI_MQTT_RETAINED = 1 << 0, /* sent with RETAIN */
     PIXI_MQTT_SEVERAL = 1 << 1,  /* for other subscriptions, too */
 };
+
+/* What the records of a durable store begin with, how much of a key's hash names them, and how they are written. */
+#define PIXI_MQTT_RECORDS "mqtt/"
+enum { PIXI_MQTT_RECORD_HASH = 16, PIXI_MQTT_RECORD_VERSION = 1 };
 
 #define PIXI_MQTT_REPLY_PREFIX "$pixi/reply/"
 
@@ -256,9 +261,11 @@ void pixi_mqtt_save_sub(struct pixi_mqtt_session *o, const struct pixi_hub_sub *
 void pixi_mqtt_forget_sub(struct pixi_mqtt_session *o, uint32_t no);
 void pixi_mqtt_save_will(struct pixi_mqtt_session *o);
 void pixi_mqtt_forget_records(struct pixi_mqtt_session *o);
+
+/* --- mqtt_load.c */
+
 /* Reads all sessions back and puts them into the hub.   PIXI_OK | PIXI_E_NOMEM | PIXI_E_SYS */
 int pixi_mqtt_load(struct pixi_server *s);
-void pixi_mqtt_ignore_record(void *ctx, int err, const struct pixi_record *record);
 
 /* --- mqtt_sys.c */
 
