@@ -60,7 +60,7 @@ enum pixi_refused {
 enum pixi_mqtt_dropped {
     PIXI_MQTT_DROPPED_SLOW,
     PIXI_MQTT_DROPPED_TOO_LARGE,
-    PIXI_MQTT_DROPPED_REFUSED, /* published with QoS 0, so that nobody could be told */
+    PIXI_MQTT_DROPPED_REFUSED, /* nobody could be told: QoS 0, or `$...` in 3.1.1 */
     PIXI_MQTT_DROPPED_COUNT
 };
 

@@ -192,6 +192,12 @@ static unsigned check_payload(const struct pixi_mqtt_packet *p)
     return PIXI_MQTT_R_SUCCESS;
 }
 
+/* No client's to publish to (§4.7.2), which 3.1.1 cannot tell. */
+static bool is_nobodys(const struct pixi_conn *c, struct pixi_cur topic)
+{
+    return c->mqtt->version == PIXI_MQTT_V3 && pixi_cur_left(&topic) && *topic.p == '$';
+}
+
 /* A reason: what can be said at once. *is_over: nothing else is to be done with the message. */
 static unsigned check(struct pixi_conn *c, const struct pixi_mqtt_packet *p, const struct pixi_msg *msg,
                       struct pixi_now now, bool *is_over)
@@ -206,6 +212,10 @@ static unsigned check(struct pixi_conn *c, const struct pixi_mqtt_packet *p, con
         return reason;
     if (!pixi_conn_take_rate(c, msg, now, &wait, &which))
         return PIXI_MQTT_R_QUOTA;
+    if (is_nobodys(c, msg->topic)) {
+        c->server->counters.mqtt_dropped[PIXI_MQTT_DROPPED_REFUSED]++;
+        return PIXI_MQTT_R_SUCCESS;
+    }
     if (pixi_mqtt_is_reply(msg->topic))
         return pixi_mqtt_answer(o, msg);
     if (pixi_mqtt_prop_has(&p->props, PIXI_MQTT_PROP_RESPONSE_TOPIC) && pixi_mqtt_is_request(msg->topic))

@@ -200,6 +200,9 @@ def test_permissions(broker, peer):
     p.ping()
     q = peer(s, version=4, key=key)
     assert q.subscribe("a/b", "b") == [0, 0x80]
+    for qos in (0, 1, 2):
+        assert q.put("$a/b", qos=qos) == 0  # nobody's to publish to
+    assert q.is_quiet()
     q.publish("b", qos=1, id=1)
     q.ends()
     with Peer(s) as p:
