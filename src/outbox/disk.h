@@ -66,16 +66,27 @@ struct pixi_outbox_left {
     uint64_t id, from, cost, owner;
 };
 
+/* A row's column that holds no negative number. */
+static inline uint64_t pixi_outbox_number(sqlite3_stmt *s, int column)
+{
+    return (uint64_t)sqlite3_column_int64(s, column);
+}
+
+/* --- disk_open.c ---------------------------------------------------------------------------------------------- */
+
 /* pixi_outbox_disk_open -- as pixi_db_open, which says what options are; the schema is ours. Its time does not grow with
  * what waits, unless the file was damaged. */
 int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const struct pixi_db_options *options,
                           struct pixi_buf *problem);
 void pixi_outbox_disk_close(struct pixi_outbox_disk *d);
 
-/* The messages with a seq, in its order: those an earlier run may have sent.   SQLITE_OK, or what failed */
-int pixi_outbox_disk_inherit(struct pixi_outbox_disk *d, struct pixi_outbox_msg **list);
 /* Users' shares, at most max; returns how many. */
 size_t pixi_outbox_disk_owners(struct pixi_outbox_disk *d, struct pixi_outbox_owner *out, size_t max);
+
+/* --- disk.c --------------------------------------------------------------------------------------------------- */
+
+/* The messages with a seq, in its order: those an earlier run may have sent.   SQLITE_OK, or what failed */
+int pixi_outbox_disk_inherit(struct pixi_outbox_disk *d, struct pixi_outbox_msg **list);
 
 /* --- in a group: SQLITE_OK, or what failed -------------------------------------------------------------------- */
 

@@ -1,173 +1,4 @@
-#include "outbox/outbox.h"
-
-#include "invariants.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-enum { HEARD_MAX = 4096 };
-
-/* An outbox on disk without its thread, and what it told. */
-struct world {
-    char folder[64], outbox_folder[80], path[96];
-    struct pixi_outbox_options options;
-    struct pixi_outbox *outbox;
-    struct pixi_buf notes;
-    struct pixi_outbox_now now;
-    struct heard {
-        uint64_t call, id;
-        int err;
-        char detail[32];
-    } queued[HEARD_MAX], gone[HEARD_MAX];
-    size_t queued_count, gone_count;
-    uint64_t calls;
-};
-
-static void on_queued(void *ctx, uint64_t from, uint64_t call, uint64_t id, int err)
-{
-    struct world *w = ctx;
-
-    (void)from;
-    assert_true(w->queued_count < HEARD_MAX);
-    w->queued[w->queued_count++] = (struct heard){.call = call, .id = id, .err = err};
-}
-
-static void on_gone(void *ctx, uint64_t from, uint64_t id, int err, const char *detail)
-{
-    struct world *w = ctx;
-    struct heard *h = &w->gone[w->gone_count++];
-
-    (void)from;
-    assert_true(w->gone_count < HEARD_MAX);
-    *h = (struct heard){.id = id, .err = err};
-    snprintf(h->detail, sizeof h->detail, "%s", detail ? detail : "");
-}
-
-static void on_ready(void *ctx)
-{
-    (void)ctx;
-}
-
-static const struct pixi_outbox_calls calls = {on_queued, on_gone, on_ready};
-
-static void settle(struct world *w)
-{
-    do
-        pixi_outbox_take(w->outbox, w->now);
-    while (pixi_outbox_turn(w->outbox));
-}
-
-static void open_up(struct world *w)
-{
-    w->options.wall_ms = w->now.wall_ms;
-    assert_int_equal(pixi_outbox_open(&w->options, &calls, w, &w->outbox, &w->notes), PIXI_OK);
-    w->now.ms = pixi_outbox_start_ms(w->outbox);
-}
-
-static void shut(struct world *w)
-{
-    pixi_outbox_close(w->outbox);
-    w->outbox = NULL;
-}
-
-static void reopen(struct world *w)
-{
-    shut(w);
-    open_up(w);
-}
-
-static void pass(struct world *w, uint64_t ms)
-{
-    w->now.ms += ms;
-    w->now.wall_ms += ms;
-    pixi_outbox_expire(w->outbox, w->now);
-    settle(w);
-}
-
-static int setup(void **state)
-{
-    struct world *w = calloc(1, sizeof *w);
-
-    assert_non_null(w);
-    snprintf(w->folder, sizeof w->folder, "/tmp/pixi-outbox-XXXXXX");
-    assert_non_null(mkdtemp(w->folder));
-    snprintf(w->path, sizeof w->path, "%s/outbox/outbox.db", w->folder);
-    w->notes = pixi_buf_init(4096);
-    w->now.wall_ms = UINT64_C(1700000000000);
-    snprintf(w->outbox_folder, sizeof w->outbox_folder, "%s/outbox", w->folder);
-    w->options = (struct pixi_outbox_options){.path = w->outbox_folder, .bytes = 1 << 20, .late_ms = 60000};
-    *state = w;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct world *w = *state;
-    char command[128];
-
-    pixi_outbox_close(w->outbox);
-    pixi_buf_clear(&w->notes);
-    snprintf(command, sizeof command, "rm -rf %s", w->folder);
-    assert_int_equal(system(command), 0);
-    free(w);
-    return 0;
-}
-
-static int put_with(struct world *w, const char *topic, const char *payload, unsigned priority,
-                    uint64_t expires_in_ms)
-{
-    struct pixi_outbox_put p = {.topic = pixi_cur_str(topic),
-                                .payload = pixi_cur_str(payload),
-                                .priority = priority,
-                                .expires_in_ms = expires_in_ms,
-                                .owner = 1000,
-                                .from = 7,
-                                .call = ++w->calls};
-
-    return pixi_outbox_put(w->outbox, &p, w->now);
-}
-
-static void put(struct world *w, const char *topic, const char *payload)
-{
-    assert_int_equal(put_with(w, topic, payload, PIXI_OUTBOX_PRIORITY, 0), PIXI_OK);
-}
-
-static void put_many(struct world *w, size_t count)
-{
-    char text[24];
-
-    for (size_t i = 0; i < count; i++) {
-        snprintf(text, sizeof text, "%zu", i);
-        put(w, "event/a", text);
-    }
-    settle(w);
-}
-
-/* Sends and has stored everything; the payloads in order, a space after each. */
-static void deliver(struct world *w, struct pixi_buf *out)
-{
-    struct pixi_outbox_msg *m;
-
-    settle(w);
-    while ((m = pixi_outbox_next(w->outbox, w->now))) {
-        pixi_outbox_sent(w->outbox, m);
-        pixi_buf_put_cur(out, m->payload);
-        pixi_buf_put_str(out, " ");
-        pixi_outbox_stored(w->outbox, m, w->now);
-        settle(w);
-    }
-}
-
-static void expect_delivery(struct world *w, const char *text)
-{
-    struct pixi_buf out = pixi_buf_init(1 << 20);
-
-    deliver(w, &out);
-    pixi_buf_put(&out, "", 1);
-    assert_string_equal((const char *)out.bytes, text);
-    pixi_buf_clear(&out);
-}
+#include "outbox/world_test.h"
 
 static void queued_when_on_disk(void **state)
 {
@@ -234,9 +65,7 @@ static void a_seq_is_kept_until_the_answer(void **state)
     struct pixi_outbox_msg *m;
     uint64_t seq;
 
-    open_up(w);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
+    open_linked(w);
     put(w, "event/a", "1");
     settle(w);
     m = pixi_outbox_next(w->outbox, w->now);
@@ -263,9 +92,7 @@ static void the_server_forgets_nothing_before_the_disk_does(void **state)
     struct pixi_outbox_msg *m;
     uint64_t seq;
 
-    open_up(w);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
+    open_linked(w);
     put(w, "event/a", "1");
     put(w, "event/a", "2");
     settle(w);
@@ -289,9 +116,7 @@ static void another_epoch_leaves_doubt(void **state)
     struct world *w = *state;
     struct pixi_outbox_msg *m;
 
-    open_up(w);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
+    open_linked(w);
     put(w, "event/a", "sent");
     put(w, "event/a", "not sent");
     settle(w);
@@ -312,9 +137,7 @@ static void what_an_earlier_run_may_have_sent_is_in_doubt_too(void **state)
 {
     struct world *w = *state;
 
-    open_up(w);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
+    open_linked(w);
     put(w, "event/a", "1");
     settle(w);
     pixi_outbox_unlinked(w->outbox);
@@ -534,9 +357,7 @@ static void put_off_waits_and_holds_what_follows(void **state)
     struct world *w = *state;
     struct pixi_outbox_msg *a, *b, *c;
 
-    open_up(w);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
+    open_linked(w);
     put(w, "t", "a");
     put(w, "t", "b");
     put(w, "t", "c");
@@ -567,9 +388,7 @@ static void what_was_put_off_may_expire(void **state)
         .topic = pixi_cur_str("t"), .payload = pixi_cur_str("x"), .expires_in_ms = 1000};
     struct pixi_outbox_msg *first, *second;
 
-    open_up(w);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
+    open_linked(w);
     pixi_outbox_put(w->outbox, &p, w->now);
     pixi_outbox_put(w->outbox, &p, w->now);
     settle(w);
@@ -590,9 +409,7 @@ static void a_server_that_forgot_leaves_doubt(void **state)
     struct pixi_outbox_msg *m;
     uint64_t seq;
 
-    open_up(w);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
+    open_linked(w);
     put(w, "t", "stored");
     put(w, "t", "lost");
     settle(w);
@@ -642,126 +459,6 @@ static void a_programs_key_is_taken_once(void **state)
     expect_delivery(w, "");
 }
 
-static void start_does_not_read_what_waits(void **state)
-{
-    struct world *w = *state;
-
-    w->options.bytes = UINT64_C(1) << 30;
-    open_up(w);
-    for (size_t i = 0; i < 3; i++)
-        put_many(w, 1000);
-    reopen(w);
-    assert_null(pixi_outbox_next(w->outbox, w->now));
-    assert_int_equal(pixi_outbox_stats(w->outbox).count, 3000);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    settle(w);
-    assert_non_null(pixi_outbox_next(w->outbox, w->now));
-}
-
-static FILE *open_lock(const struct world *w, const char *how)
-{
-    char lock[96];
-    FILE *f;
-
-    snprintf(lock, sizeof lock, "%s/outbox/lock", w->folder);
-    assert_non_null(f = fopen(lock, how));
-    return f;
-}
-
-static void damage_page(const struct world *w, long page)
-{
-    FILE *f = fopen(w->path, "r+b");
-    char junk[4096];
-
-    assert_non_null(f);
-    memset(junk, 0xa5, sizeof junk);
-    assert_int_equal(fseek(f, page * 4096, SEEK_SET), 0);
-    assert_int_equal(fwrite(junk, sizeof junk, 1, f), 1);
-    assert_int_equal(fclose(f), 0);
-}
-
-/* Nobody looks for damage, as the last run ended well, and it is met by a read: from then on the folder says so, so that the
- * next start repairs it, whether this one is killed or ends. */
-static void damage_that_is_met_is_repaired_by_the_next_start(void **state)
-{
-    struct world *w = *state;
-    struct pixi_buf out = pixi_buf_init(1 << 20);
-    char text[16] = "";
-    FILE *f;
-
-    open_up(w);
-    put_many(w, 2000);
-    shut(w);
-    damage_page(w, 10);
-    open_up(w);
-    assert_int_equal(w->notes.len, 0);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    deliver(w, &out);
-    assert_true(pixi_outbox_stats(w->outbox).is_damaged);
-    f = open_lock(w, "r");
-    assert_non_null(fgets(text, sizeof text, f));
-    assert_string_equal(text, "torn\n");
-    fclose(f);
-    reopen(w);
-    assert_true(w->notes.len > 0);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    deliver(w, &out);
-    assert_int_equal(pixi_outbox_stats(w->outbox).count, 0);
-    pixi_buf_clear(&out);
-}
-
-static void a_damaged_file_is_salvaged(void **state)
-{
-    struct world *w = *state;
-    struct pixi_buf out = pixi_buf_init(1 << 20);
-    FILE *f;
-
-    open_up(w);
-    put_many(w, 2000);
-    shut(w);
-    damage_page(w, 10);
-    f = open_lock(w, "w"); /* as after a power cut */
-    assert_true(fputs("1\n", f) >= 0);
-    assert_int_equal(fclose(f), 0);
-    open_up(w);
-    assert_true(w->notes.len > 0);
-    assert_true(pixi_outbox_stats(w->outbox).count > 1500);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    deliver(w, &out);
-    assert_int_equal(pixi_outbox_stats(w->outbox).count, 0);
-    pixi_buf_clear(&out);
-}
-
-static void room_on_disk_comes_back(void **state)
-{
-    struct world *w = *state;
-    struct pixi_buf out = pixi_buf_init(1 << 20);
-    FILE *f;
-    long full, empty;
-
-    open_up(w);
-    put_many(w, 4000);
-    reopen(w);
-    assert_non_null(f = fopen(w->path, "rb"));
-    fseek(f, 0, SEEK_END);
-    full = ftell(f);
-    fclose(f);
-    pixi_outbox_linked(w->outbox, 5, w->now);
-    deliver(w, &out);
-    for (int i = 0; i < 50; i++)
-        pass(w, 6000);
-    shut(w);
-    assert_non_null(f = fopen(w->path, "rb"));
-    fseek(f, 0, SEEK_END);
-    empty = ftell(f);
-    fclose(f);
-    assert_true(empty < full / 4);
-    open_up(w);
-    pixi_buf_clear(&out);
-}
-
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -784,10 +481,6 @@ int main(void)
         TEST(what_was_put_off_may_expire),
         TEST(a_server_that_forgot_leaves_doubt),
         TEST(a_programs_key_is_taken_once),
-        TEST(start_does_not_read_what_waits),
-        TEST(a_damaged_file_is_salvaged),
-        TEST(damage_that_is_met_is_repaired_by_the_next_start),
-        TEST(room_on_disk_comes_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NAMES_MAX = 100, SKIPS_MAX = 64, COLUMNS_MAX = 32 };
+enum {
+    NAMES_MAX = 100,
+    BITS = 62,           /* of a key: how often a step over damage can be doubled */
+    PLACES_MAX = 100000, /* that are damaged, in one table */
+    COLUMNS_MAX = 32,
+};
 
 static int rename_with(const char *from, const char *to, const char *suffix)
 {
@@ -117,7 +122,7 @@ static int jump(struct copy *c)
     char where[128];
     int rc = SQLITE_CORRUPT;
 
-    for (int k = 0; k < SKIPS_MAX - 2; k++) {
+    for (int k = 0; k < BITS; k++) {
         if (__builtin_add_overflow(stop, INT64_C(1) << k, &at))
             break;
         snprintf(where, sizeof where, "WHERE %s >= %lld", c->table->key, (long long)at);
@@ -137,7 +142,7 @@ static int copy_table(struct copy *c)
 {
     int rc = copy_rows(c, "", "ASC");
 
-    for (int i = 0; rc != SQLITE_OK && !c->failed && c->table->order == PIXI_DB_BY_NUMBER && i < SKIPS_MAX;
+    for (int i = 0; rc != SQLITE_OK && !c->failed && c->table->order == PIXI_DB_BY_NUMBER && i < PLACES_MAX;
          i++)
         rc = jump(c);
     if (rc != SQLITE_OK && !c->failed)
