@@ -181,7 +181,7 @@ void pixi_daemon_end_answer(struct pixi_daemon_call *call, struct pixi_json_out 
 void pixi_daemon_drop_call(struct pixi_daemon_call *call);
 extern const struct pixi_outbox_calls pixi_daemon_outbox_calls;
 
-/* subs.c: subscriptions */
+/* subs.c and filter.c: subscriptions */
 void pixi_daemon_subscribe(struct pixi_daemon_conn *c, struct pixi_daemon_call *call,
                            const struct pixi_rpc_params *p);
 void pixi_daemon_unsubscribe(struct pixi_daemon_conn *c, struct pixi_daemon_call *call,
