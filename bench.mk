@@ -14,10 +14,10 @@ bench: deps-build
 	@echo
 	@$(B)/bench/store $(B)/bench/data | tee $(B)/bench/store.txt
 	@echo
-	@$(B)/bench/outbox $(B)/bench/data $(B)/bin/pixi-ws-client | tee $(B)/bench/outbox.txt
-	@echo
 	@tools/install-deps bench
 	@$(MAKE) --no-print-directory $(B)/bin/pixi-ws-server
 	@bench/fanout.py | tee $(B)/bench/fanout.txt
 	@echo
 	@bench/durable.py | tee $(B)/bench/durable.txt
+	@echo
+	@set -o pipefail; $(B)/bench/outbox $(B)/bench/data $(B)/bin/pixi-ws-client | tee $(B)/bench/outbox.txt
