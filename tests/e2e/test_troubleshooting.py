@@ -1178,6 +1178,48 @@ def _(s):
     return s.twice(s.client(None, url=s.dead_url(), key=""), "send", "a", "1", preexec_fn=limit)
 
 
+# --- the daemon ------------------------------------------------------------------------------------------------------------
+
+
+def daemon(s, **variables):
+    """One that runs, at `pixi.sock` with `outbox`, and a client that knows it."""
+    pixi = s.client(None, url=s.dead_url(), key="pk_of-some-machine", DAEMON_SOCKET=s.tmp_path / "pixi.sock",
+                    OUTBOX_PATH=s.tmp_path / "outbox", **variables)  # fmt: skip
+    pixi.spawn("daemon").wait_line("listening on", stream="out")
+    return pixi
+
+
+@scenario("daemon-socket-taken")
+def _(s):
+    return s.twice(daemon(s), "daemon", "--outbox", "another")
+
+
+@scenario("daemon-outbox-taken")
+def _(s):
+    return s.twice(daemon(s), "daemon", "--socket", s.tmp_path / "another.sock")
+
+
+@scenario("daemon-no-socket")
+def _(s):
+    (s.tmp_path / "pixi.sock").write_text("precious")
+    return s.twice(s.client(None, url=s.dead_url(), key=""), "daemon", "--socket", s.tmp_path / "pixi.sock", "--outbox", "outbox")
+
+
+@scenario("daemon-dialect")
+def _(s):
+    return s.twice(s.client(None, url=s.dead_url(), key="", DIALECT="mqtt"), "daemon")
+
+
+@scenario("daemon-not-there")
+def _(s):
+    return s.twice(s.client(None, url=s.dead_url(), key="", DAEMON_SOCKET=s.tmp_path / "pixi.sock"), "status")
+
+
+@scenario("daemon-full")
+def _(s):
+    return s.twice(daemon(s, OUTBOX_BYTES=65536), "send", "a", '"' + "x" * 70_000 + '"')
+
+
 # --- signals -----------------------------------------------------------------------------------------------------------------
 
 
