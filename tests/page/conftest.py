@@ -78,9 +78,9 @@ class Page:
 
     numbers = itertools.count()
 
-    def __init__(self, browser, server, host="127.0.0.1", **options):
+    def __init__(self, browser, server, host="127.0.0.1", query="", **options):
         self.browser, self.name = browser, f"page-{next(self.numbers)}"
-        self.url = f"http://{host}:{server.port}/"
+        self.url = f"http://{host}:{server.port}/{query}"
         self.usual = list(USUAL)
         browser.do("await open(args.name, args.options)", name=self.name, options={"key": server.key, **options})
         self.do("await page.goto(args.url)", url=self.url)

@@ -53,9 +53,10 @@ def test_every_kind_is_drawn(page_hub, open_page, rpc, publish_all, png):
     put(server, "words", x=200, y=100, text="█", size=60, tint="#ff0000")
     all_of_it += [("scene/tiles/2/5/2", {"color": "#0000ff"}), ("scene/tiles/2/7/2", {"image": png})]
     publish_all(rpc(server), all_of_it)
-    for flags in ((), ("--disable-gpu", "--disable-3d-apis")):
-        page = open_page(server, *flags).open()
-        assert page.report()["renderer"] == ("canvas" if flags else "webgl")
+    without = ("--disable-gpu", "--disable-3d-apis")
+    for flags, query, wanted in (((), "?draw=webgl", "webgl"), ((), "", "canvas"), (without, "?draw=webgl", "canvas")):
+        page = open_page(server, *flags, query=query).open()
+        assert page.report()["renderer"] == wanted  # there is no graphics card here
         page.wait("pixiPage.report().drawn === 9 && pixiPage.report().tiles === 2")
         for name in [*kinds, "picture", "words"]:
             page.wait_colour(*page.place(name), RED)

@@ -240,7 +240,8 @@ class Page {
 
 try {
   const canvas = document.querySelector<HTMLCanvasElement>("#map canvas");
-  const page = new Page(await Stage.create(canvas as HTMLCanvasElement, theme()));
+  const wish = new URLSearchParams(location.search).get("draw");
+  const page = new Page(await Stage.create(canvas as HTMLCanvasElement, theme(), wish));
   page.start();
   Object.assign(globalThis, {
     pixiPage: {

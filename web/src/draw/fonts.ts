@@ -1,5 +1,5 @@
 // Letters as pictures: a text that changes costs no new texture. Bounded, however many letters the world has.
-import { BitmapFont, TextStyle } from "pixi.js";
+import { BitmapFont, TextStyle, type TextStyleOptions } from "pixi.js";
 
 const FAMILY = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 const LETTERS_MAX = 1500;
@@ -16,7 +16,7 @@ export function knownLetters(text: string): string {
   return out;
 }
 
-function install(name: string, style: ConstructorParameters<typeof TextStyle>[0], resolution: number): void {
+function install(name: string, style: TextStyleOptions, resolution: number): void {
   const whole = { fontFamily: FAMILY, ...style };
   BitmapFont.install({ name, style: whole, resolution, chars: [[" ", "~"]], padding: 4 });
 }
@@ -33,16 +33,23 @@ export function wordsStyle(): TextStyle {
   return new TextStyle({ fontFamily: WORDS, fontSize: WORDS_SIZE, align: "center", fill: "#ffffff" });
 }
 
+function labelLook(colour: number, ground: number): TextStyleOptions {
+  const stroke = { color: ground, width: 3, join: "round" } as const;
+  return { fontFamily: FAMILY, fontSize: 12, fontWeight: "500", fill: colour, stroke };
+}
+
 const installed = new Map<string, TextStyle>();
 
-/** As large as they are shown, of this colour, with the ground's colour around them: legible on whatever is below. */
-export function labelStyle(colour: number, ground: number, resolution: number): TextStyle {
+/** As large as they are shown, of this colour, with the ground's colour around them: legible on whatever is below.
+ *  resolution: by letters of that many pixels for one; without it as one picture, for a canvas. */
+export function labelStyle(colour: number, ground: number, resolution?: number): TextStyle {
   const name = `pixi-page-label-${colour.toString(16)}-${ground.toString(16)}`;
   let style = installed.get(name);
-  if (!style) {
-    const stroke = { color: ground, width: 3, join: "round" } as const;
-    install(name, { fontSize: 12, fontWeight: "500", fill: colour, stroke }, resolution);
-    installed.set(name, (style = new TextStyle({ fontFamily: name, fontSize: 12, align: "center", fill: "#ffffff" })));
-  }
+  if (style) return style;
+  if (resolution) {
+    install(name, labelLook(colour, ground), resolution);
+    style = new TextStyle({ fontFamily: name, fontSize: 12, align: "center", fill: "#ffffff" });
+  } else style = new TextStyle(labelLook(colour, ground));
+  installed.set(name, style);
   return style;
 }

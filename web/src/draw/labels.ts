@@ -1,5 +1,5 @@
 // What stands beside objects: as large at every zoom, where there is room.
-import { BitmapText, Container, type TextStyle } from "pixi.js";
+import { BitmapText, Container, Text, type TextStyle } from "pixi.js";
 import type { Camera } from "../camera.js";
 import type { Entry } from "../scene/entry.js";
 import { sizeOf } from "../scene/shape.js";
@@ -38,14 +38,15 @@ class Room {
 
 export class Labels {
   readonly container = new Container();
-  private readonly pool: BitmapText[] = [];
+  private readonly pool: (BitmapText | Text)[] = [];
   private shown: Entry[] = [];
 
   private styles!: { label: TextStyle; mistake: TextStyle };
 
+  /** resolution: of the letters that they are made of; without it each is one picture. */
   constructor(
     colours: Colours,
-    private readonly resolution: number,
+    private readonly resolution?: number,
   ) {
     this.setColours(colours);
   }
@@ -83,13 +84,14 @@ export class Labels {
     this.pool.forEach((node, i) => (node.visible = i < this.shown.length));
   }
 
-  private node(i: number): BitmapText {
-    const node = (this.pool[i] ??= new BitmapText({ text: "", anchor: { x: 0.5, y: 0 }, style: this.styles.label }));
+  private node(i: number): BitmapText | Text {
+    const options = { text: "", anchor: { x: 0.5, y: 0 }, style: this.styles.label, roundPixels: true };
+    const node = (this.pool[i] ??= this.resolution ? new BitmapText(options) : new Text(options));
     if (!node.parent) this.container.addChild(node);
     return node;
   }
 
-  private writeOne(node: BitmapText, { look }: Entry): void {
+  private writeOne(node: BitmapText | Text, { look }: Entry): void {
     const line = look.label.replaceAll(/\s+/g, " ");
     const text = knownLetters(line.length > LENGTH_MAX ? `${line.slice(0, LENGTH_MAX)}…` : line);
     const style = look.kind === "mistake" ? this.styles.mistake : this.styles.label;

@@ -5,16 +5,20 @@ import type { Camera, Rect } from "../camera.js";
 import type { Entry } from "../scene/entry.js";
 import { radiusOf } from "../scene/shape.js";
 import type { Store } from "../scene/store.js";
-import { Atlas } from "./atlas.js";
+import type { Bulk } from "./bulk.js";
 import { installWords } from "./fonts.js";
 import { Images } from "./images.js";
 import { Labels } from "./labels.js";
 import { Layers } from "./layers.js";
+import { Particles } from "./particles.js";
+import { Stamps } from "./stamps.js";
 import { Tiles } from "./tiles.js";
 
 const MARGIN = 0.6; // of a view, prepared beyond each side
 const LABELS_MS = 250;
 const SOFTWARE = /swiftshader|llvmpipe|software/i;
+
+type Kind = "webgl" | "canvas";
 
 export interface Theme {
   label: number;
@@ -36,7 +40,7 @@ function isInside(inner: Rect, outer: Rect): boolean {
   );
 }
 
-/** Is there no graphics card? Then each pixel costs. */
+/** Is there no graphics card? */
 function isSoftware(): boolean {
   const gl = document.createElement("canvas").getContext("webgl2");
   const info = gl?.getExtension("WEBGL_debug_renderer_info");
@@ -45,14 +49,14 @@ function isSoftware(): boolean {
   return SOFTWARE.test(name);
 }
 
-/** Every further texture of a batch is looked up for each pixel. */
-function limitBatches(renderer: Renderer): void {
-  if (renderer.type === RendererType.WEBGL)
-    (renderer as unknown as { limits: { maxBatchableTextures: number } }).limits.maxBatchableTextures = 1;
+/** Without a graphics card WebGL is computed too, and many times slower than a 2D canvas copies pixels. */
+function preferred(wish: string | null): Kind[] {
+  const kind = wish === "webgl" || wish === "canvas" ? wish : isSoftware() ? "canvas" : "webgl";
+  return kind === "webgl" ? ["webgl", "canvas"] : ["canvas"];
 }
 
 export class Stage {
-  readonly kind: "webgl" | "canvas";
+  readonly kind: Kind;
   readonly layers: Layers;
   hovered: Ring;
   selected: Ring;
@@ -60,6 +64,7 @@ export class Stage {
   private readonly root = new Container();
   private readonly world = new Container();
   private readonly images = new Images();
+  private readonly bulk: Bulk;
   private readonly tiles: Tiles;
   private readonly labels: Labels;
   private readonly pull = new Graphics();
@@ -77,8 +82,9 @@ export class Stage {
   ) {
     this.kind = renderer.type === RendererType.CANVAS ? "canvas" : "webgl";
     this.tiles = new Tiles(this.images);
-    this.layers = new Layers(new Atlas(), this.images, theme.ink);
-    this.labels = new Labels(theme, renderer.resolution);
+    this.bulk = this.kind === "canvas" ? new Stamps() : new Particles();
+    this.layers = new Layers(this.bulk, this.images, theme.ink);
+    this.labels = this.kind === "canvas" ? new Labels(theme) : new Labels(theme, renderer.resolution);
     this.hovered = { entry: null, graphics: new Graphics(), drawn: "" };
     this.selected = { entry: null, graphics: new Graphics(), drawn: "" };
     this.world.addChild(this.tiles.container, this.layers.container);
@@ -91,18 +97,18 @@ export class Stage {
     this.images.onFailed = fn;
   }
 
-  static async create(canvas: HTMLCanvasElement, theme: Theme): Promise<Stage> {
+  /** wish: "webgl" or "canvas", for who knows better than the page what draws faster here. */
+  static async create(canvas: HTMLCanvasElement, theme: Theme, wish: string | null): Promise<Stage> {
     const resolution = Math.min(2, devicePixelRatio || 1);
-    const isSlow = isSoftware();
+    const preference = preferred(wish);
     const renderer = await autoDetectRenderer({
       canvas,
       resolution,
       autoDensity: true,
       backgroundAlpha: 0,
-      antialias: !isSlow,
-      preference: ["webgl", "canvas"],
+      antialias: true,
+      preference,
     });
-    if (isSlow) limitBatches(renderer as Renderer);
     installWords(resolution);
     return new Stage(renderer as Renderer, theme);
   }
@@ -114,7 +120,7 @@ export class Stage {
 
   setTheme(theme: Theme): void {
     this.theme = theme;
-    this.layers.ink = theme.ink;
+    this.layers.setInk(theme.ink);
     this.labels.setColours(theme);
     this.hovered.drawn = this.selected.drawn = "";
     this.prepared = null;
@@ -143,7 +149,7 @@ export class Stage {
     this.drawRing(this.hovered, camera, 2, 0.55);
     this.drawRing(this.selected, camera, 2.5, 1);
     this.drawPull(camera);
-    this.layers.upload();
+    this.bulk.upload();
     this.renderer.render(this.root);
     return true;
   }
