@@ -94,8 +94,9 @@ def test_in_use(hub, node, what):
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
-def test_the_wait_before_it_connects_again(node):
-    done = node("use.mjs", "retry")
+@pytest.mark.parametrize("what", ["retry", "replaced"])
+def test_without_a_server(node, what):
+    done = node("use.mjs", what, "ws://127.0.0.1:1/", "key")
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 

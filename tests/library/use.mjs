@@ -298,6 +298,61 @@ async function resume() {
   await client.publish("event/x", 0);
 }
 
+/** A server in this program: what was said last, and what it says. */
+class Scripted extends EventTarget {
+  static last = null;
+  bufferedAmount = 0;
+  readyState = 1;
+  asked = [];
+
+  constructor() {
+    super();
+    Scripted.last = this;
+    setImmediate(() => this.dispatchEvent(new Event("open")));
+  }
+
+  send(text) {
+    const call = JSON.parse(text);
+    if (call.method === "ping") this.say({ id: call.id, result: { time_ms: 1 } });
+    else this.asked.push(call);
+  }
+
+  say(...all) {
+    const data = JSON.stringify(all.map((one) => ({ jsonrpc: "2.0", ...one })));
+    this.dispatchEvent(Object.assign(new Event("message"), { data }));
+  }
+
+  close() {}
+}
+
+/** Where one subscription takes another's place, each hears what is said to it, and nothing that is said to the other. */
+async function replaced() {
+  const client = await connected({ WebSocket: Scripted });
+  const heard = [];
+  const subscribe = (name) =>
+    client.subscribe("event/#", {
+      onMessage: ({ payload }) => heard.push(`${name} ${payload}`),
+      onSubscribed: () => heard.push(`${name} subscribed`),
+      onSynced: () => heard.push(`${name} synced`),
+      onEnd: (error) => heard.push(`${name} ended ${error}`),
+    });
+  const answer = (call) => ({ id: call.id, result: { epoch: "e", offset: 0, recovered: false } });
+  const message = (payload) => ({ method: "message", params: { filter: "event/#", topic: "event/x", payload } });
+  const synced = { method: "synced", params: { filter: "event/#" } };
+  const unsubscribed = {
+    method: "unsubscribed",
+    params: { filter: "event/#", error: { code: -32001, message: "no" } },
+  };
+  subscribe("a");
+  subscribe("b");
+  subscribe("c");
+  const server = Scripted.last;
+  const [a, b, c] = server.asked;
+  server.say(answer(a), message(1), synced, answer(b), message(2), synced, unsubscribed);
+  server.say(answer(c), message(3), synced);
+  assert.deepEqual(heard, ["a ended null", "b ended null", "c subscribed", "c 3", "c synced"]);
+}
+
 async function cut() {
   const client = new Client(url, { key, WebSocket, reconnectInitialMs: 1, pingIntervalMs: 100, pingTimeoutMs: 1000 });
   client.subscribe("event/#", {
@@ -323,6 +378,7 @@ const doing = {
   restart,
   resume,
   cut,
+  replaced,
 };
 await doing[what]();
 if (!["restart", "resume", "cut"].includes(what)) {

@@ -270,6 +270,7 @@ export class Client {
     if (one.method === "synced") subscription?.onSynced();
     else if (one.method === "going_away") this.#retry.goingAway(one.params?.reconnect_in_ms);
     else if (one.method === "unsubscribed" && subscription?.isAnswered)
+      // else of one that stood here before
       this.#drop(
         subscription,
         new PixiError("KEY", "the subscription was ended", {

@@ -71,6 +71,7 @@ export class Subscription {
   }
 
   onSubscribed(result) {
+    if (this.isOver) return; // another stands in its place
     const isAgain = this.wasSubscribed;
     this.wasSubscribed = this.isAnswered = true;
     this.isBehind = this.isCatchingUp = false;
