@@ -56,6 +56,7 @@ class Browser:
         program = [node, str(Path(__file__).with_name("browser.mjs")), *flags]
         self._popen = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8")
         self._lock = threading.Lock()
+        self.pid = self._popen.pid
 
     def do(self, code, on=None, **args):
         with self._lock:

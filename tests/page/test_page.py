@@ -51,15 +51,18 @@ def test_every_kind_is_drawn(page_hub, open_page, rpc, publish_all, png):
     put(server, "picture", x=0, y=100, sprite=png, width=60)
     put(server, "car", x=100, y=100, sprite="car", width=80, tint="#ff0000")
     put(server, "words", x=200, y=100, text="█", size=60, tint="#ff0000")
+    for i in range(40):  # so many alike that they are drawn together
+        put(server, f"crowd-{i}", x=300 + i * 5, y=90, tint="#00ff00", width=40, shape="triangle", rotation=i)
     all_of_it += [("scene/tiles/2/5/2", {"color": "#0000ff"}), ("scene/tiles/2/7/2", {"image": png})]
     publish_all(rpc(server), all_of_it)
     without = ("--disable-gpu", "--disable-3d-apis")
     for flags, query, wanted in (((), "?draw=webgl", "webgl"), ((), "", "canvas"), (without, "?draw=webgl", "canvas")):
         page = open_page(server, *flags, query=query).open()
         assert page.report()["renderer"] == wanted  # there is no graphics card here
-        page.wait("pixiPage.report().drawn === 9 && pixiPage.report().tiles === 2")
+        page.wait("pixiPage.report().drawn === 49 && pixiPage.report().tiles === 2")
         for name in [*kinds, "picture", "words"]:
             page.wait_colour(*page.place(name), RED)
+        page.wait_colour(*page.place("crowd-20"), GREEN)
         r, g, b = page.colour(*page.place("car"))
         assert r > 200 > 60 > g and b < 60
         page.wait_colour(*page.window(5.5 * 64, 2.5 * 64), BLUE)

@@ -26,3 +26,8 @@ export function setText(element: HTMLElement, text: string): void {
 export function colourOf(name: string): number {
   return Number.parseInt(getComputedStyle(document.documentElement).getPropertyValue(name).trim().slice(1), 16);
 }
+
+/** The other way round. */
+export function cssColour(colour: number): string {
+  return `#${colour.toString(16).padStart(6, "0")}`;
+}

@@ -6,7 +6,7 @@ import { FILTER } from "./scene/topics.js";
 
 const KEY = "pixi.key"; // in sessionStorage: gone with this tab
 const CLEAR = "pixi.clear"; // a person has said that the key may travel so
-const BATCH_MS = 25;
+const BATCH_MS = 50;
 
 export interface Handlers {
   onMessages(messages: Message[]): void;

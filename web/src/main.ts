@@ -16,12 +16,18 @@ import { boundsOf } from "./scene/shape.js";
 import { type CameraWish, Store } from "./scene/store.js";
 
 const PANELS_MS = 250;
-const GRID_PX = 32;
 const SLOW_MS = 80; // a frame: then half of the time is for what comes in
 
 function theme(): Theme {
   const ink = colourOf("--ink");
-  return { ink, label: ink, mistake: colourOf("--bad"), accent: colourOf("--accent"), ground: colourOf("--paper") };
+  return {
+    ink,
+    label: ink,
+    mistake: colourOf("--bad"),
+    accent: colourOf("--accent"),
+    ground: colourOf("--paper"),
+    grid: colourOf("--grid"),
+  };
 }
 
 function style(name: string): string {
@@ -130,18 +136,9 @@ class Page {
   private draw(nowMs: number): void {
     if (this.drawnMs && !this.costMs) this.costMs = nowMs - this.drawnMs;
     if (this.costMs > SLOW_MS && nowMs - this.drawnMs < 2 * this.costMs) return;
-    this.drawGrid();
     if (!this.stage.draw(this.store, this.camera, performance.now())) return;
     this.drawnMs = nowMs;
     this.costMs = 0;
-  }
-
-  /** Points at round distances, so that moving shows on an empty map too. */
-  private drawGrid(): void {
-    const step = GRID_PX * 2 ** (Math.log2(this.camera.scale) - Math.floor(Math.log2(this.camera.scale)));
-    const origin = this.camera.toView(0, 0);
-    this.map.style.backgroundSize = `${step}px ${step}px`;
-    this.map.style.backgroundPosition = `${origin.x % step}px ${origin.y % step}px`;
   }
 
   private drawPanels(nowMs: number): void {

@@ -7,6 +7,7 @@ import { radiusOf } from "../scene/shape.js";
 import type { Store } from "../scene/store.js";
 import type { Bulk } from "./bulk.js";
 import { installWords } from "./fonts.js";
+import { Grid } from "./grid.js";
 import { Images } from "./images.js";
 import { Labels } from "./labels.js";
 import { Layers } from "./layers.js";
@@ -26,6 +27,7 @@ export interface Theme {
   ground: number;
   accent: number;
   ink: number;
+  grid: number;
 }
 
 interface Ring {
@@ -65,6 +67,7 @@ export class Stage {
   private readonly world = new Container();
   private readonly images = new Images();
   private readonly bulk: Bulk;
+  private readonly grid: Grid;
   private readonly tiles: Tiles;
   private readonly labels: Labels;
   private readonly pull = new Graphics();
@@ -81,6 +84,7 @@ export class Stage {
     private theme: Theme,
   ) {
     this.kind = renderer.type === RendererType.CANVAS ? "canvas" : "webgl";
+    this.grid = new Grid(renderer.resolution);
     this.tiles = new Tiles(this.images);
     this.bulk = this.kind === "canvas" ? new Stamps() : new Particles();
     this.layers = new Layers(this.bulk, this.images, theme.ink);
@@ -88,7 +92,14 @@ export class Stage {
     this.hovered = { entry: null, graphics: new Graphics(), drawn: "" };
     this.selected = { entry: null, graphics: new Graphics(), drawn: "" };
     this.world.addChild(this.tiles.container, this.layers.container);
-    this.root.addChild(this.world, this.labels.container, this.hovered.graphics, this.selected.graphics, this.pull);
+    this.root.addChild(
+      this.grid.container,
+      this.world,
+      this.labels.container,
+      this.hovered.graphics,
+      this.selected.graphics,
+      this.pull,
+    );
     this.images.onLoaded = () => (this.isImageNew = true);
   }
 
@@ -145,6 +156,7 @@ export class Stage {
     this.world.scale.set(camera.scale);
     const origin = camera.toView(this.layers.originX, this.layers.originY);
     this.world.position.set(origin.x, origin.y);
+    this.grid.draw(camera, this.theme.grid);
     this.drawLabels(camera, nowMs, isNew);
     this.drawRing(this.hovered, camera, 2, 0.55);
     this.drawRing(this.selected, camera, 2.5, 1);

@@ -1,6 +1,7 @@
 // Many objects without a graphics card, where each pixel costs: a picture is painted once as it is shown, in its size,
 // colour and direction, and stamped wherever an object looks like that, pixel upon pixel.
 import { type CanvasRenderer, type Container, type Renderer, RenderContainer } from "pixi.js";
+import { cssColour } from "../dom.js";
 import type { Entry } from "../scene/entry.js";
 import type { Look } from "../scene/look.js";
 import { radiusOf, sizeOf } from "../scene/shape.js";
@@ -37,10 +38,6 @@ interface Placed {
 }
 
 const NONE: Family = { name: "", tint: 0, width: 0, height: 0, directions: [] };
-
-function cssColour(tint: number): string {
-  return `#${tint.toString(16).padStart(6, "0")}`;
-}
 
 function contextOf(width: number, height: number): OffscreenCanvasRenderingContext2D {
   const c = new OffscreenCanvas(width, height).getContext("2d");

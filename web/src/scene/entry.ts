@@ -2,7 +2,7 @@
 import type { Look } from "./look.js";
 
 const LEAST_MS = 40;
-const MOST_MS = 500;
+const MOST_MS = 1000;
 const FIRST_MS = 150;
 
 function shortest(from: number, to: number): number {
