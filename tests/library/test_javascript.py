@@ -94,7 +94,7 @@ def test_in_use(hub, node, what):
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
-@pytest.mark.parametrize("what", ["retry", "replaced"])
+@pytest.mark.parametrize("what", ["retry", "replacedTwice"])
 def test_without_a_server(node, what):
     done = node("use.mjs", what, "ws://127.0.0.1:1/", "key")
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

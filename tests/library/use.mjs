@@ -326,7 +326,7 @@ class Scripted extends EventTarget {
 }
 
 /** Where one subscription takes another's place, each hears what is said to it, and nothing that is said to the other. */
-async function replaced() {
+async function replacedTwice() {
   const client = await connected({ WebSocket: Scripted });
   const heard = [];
   const subscribe = (name) =>
@@ -378,7 +378,7 @@ const doing = {
   restart,
   resume,
   cut,
-  replaced,
+  replacedTwice,
 };
 await doing[what]();
 if (!["restart", "resume", "cut"].includes(what)) {
