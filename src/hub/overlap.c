@@ -6,6 +6,7 @@
 #include "hub/state.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static bool is_one_copy(const struct pixi_hub_peer *peer)
 {
@@ -178,10 +179,15 @@ const struct pixi_hub_sub *pixi_hub_matching(struct pixi_hub *hub, struct pixi_h
     return e ? &e->pub : NULL;
 }
 
-/* Of several with QoS 0 that read the same from the history, the oldest gives it. */
+/* Of several with QoS 0 that read the same from the history, the oldest gives it; of the same age, the first by its
+ * filter, which stays when it is subscribed again. */
 static bool is_before(const struct pixi_hub_entry *e, const struct pixi_hub_entry *other)
 {
-    return e->pub.after < other->pub.after || (e->pub.after == other->pub.after && e < other);
+    size_t len = pixi_cur_left(&e->pub.filter), other_len = pixi_cur_left(&other->pub.filter);
+
+    if (e->pub.after != other->pub.after)
+        return e->pub.after < other->pub.after;
+    return len != other_len ? len < other_len : memcmp(e->filter, other->filter, len) < 0;
 }
 
 static bool is_anothers(const struct pixi_hub_entry *e, const struct pixi_hub_entry *first,
