@@ -115,36 +115,36 @@ static void copy_gap(struct copy *c, int64_t stop, int64_t at)
     c->last = reached;
 }
 
-/* Numbers can be jumped over: 1, 2, 4 ... further on until there is something again. */
-static int jump(struct copy *c)
+/* Numbers can be jumped over: 1, 2, 4 ... further on until there is something again. False: there is nothing more, and
+ * none will be. *rc: SQLITE_OK at the end of the table. */
+static bool jump(struct copy *c, int *rc)
 {
     int64_t stop = c->last, at;
     char where[128];
-    int rc = SQLITE_CORRUPT;
 
     for (int k = 0; k < BITS; k++) {
         if (__builtin_add_overflow(stop, INT64_C(1) << k, &at))
             break;
         snprintf(where, sizeof where, "WHERE %s >= %lld", c->table->key, (long long)at);
         c->last = at - 1;
-        rc = copy_rows(c, where, "ASC");
+        *rc = copy_rows(c, where, "ASC");
         if (c->failed)
-            return rc;
-        if (rc == SQLITE_OK || c->last >= at) {
+            return false;
+        if (*rc == SQLITE_OK || c->last >= at) {
             copy_gap(c, stop, at);
-            return rc;
+            return true;
         }
     }
-    return rc;
+    return false;
 }
 
 static int copy_table(struct copy *c)
 {
     int rc = copy_rows(c, "", "ASC");
+    bool is_more = c->table->order == PIXI_DB_BY_NUMBER;
 
-    for (int i = 0; rc != SQLITE_OK && !c->failed && c->table->order == PIXI_DB_BY_NUMBER && i < PLACES_MAX;
-         i++)
-        rc = jump(c);
+    for (int i = 0; rc != SQLITE_OK && !c->failed && is_more && i < PLACES_MAX; i++)
+        is_more = jump(c, &rc);
     if (rc != SQLITE_OK && !c->failed)
         copy_rows(c, "", "DESC");
     return c->failed;
