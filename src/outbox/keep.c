@@ -104,7 +104,6 @@ static void expire_window(struct pixi_outbox *o)
         o->call->on_gone(o->ctx, m->from, m->id, PIXI_E_EXPIRED, NULL);
         free(m);
     }
-    pixi_outbox_flush_removal(o);
 }
 
 void pixi_outbox_expire(struct pixi_outbox *o, struct pixi_outbox_now now)
@@ -115,6 +114,7 @@ void pixi_outbox_expire(struct pixi_outbox *o, struct pixi_outbox_now now)
     if (now.ms >= o->sweep_at_ms) {
         o->sweep_at_ms = now.ms + SWEEP_MS;
         expire_window(o);
+        pixi_outbox_remove_stored(o);
         sweep(o);
         tidy(o);
     }

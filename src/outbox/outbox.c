@@ -111,7 +111,7 @@ int pixi_outbox_open(const struct pixi_outbox_options *options, const struct pix
 static void stop(struct pixi_outbox *o)
 {
     o->link = UNLINKED;
-    pixi_outbox_flush_removal(o);
+    pixi_outbox_remove_stored(o);
     pixi_worker_stop(o->worker);
     do { /* what is told may give the worker more to do */
         while (pixi_worker_take(o->worker))
@@ -138,6 +138,7 @@ void pixi_outbox_close(struct pixi_outbox *o)
         pixi_outbox_drop_work(w);
     }
     pixi_outbox_free_list(o->first);
+    pixi_outbox_free_list(o->unremoved);
     pixi_outbox_disk_close(&o->disk);
     pixi_dir_close(&o->dir, is_damaged ? PIXI_DIR_TORN : PIXI_DIR_CLEAN);
     free(o);

@@ -1,3 +1,4 @@
+#include "hub/alloc_test.h"
 #include "outbox/world_test.h"
 
 static void queued_when_on_disk(void **state)
@@ -109,6 +110,55 @@ static void the_server_forgets_nothing_before_the_disk_does(void **state)
     assert_int_equal(pixi_outbox_low(w->outbox), seq + 1);
     settle(w);
     assert_int_equal(pixi_outbox_low(w->outbox), seq + 2);
+}
+
+/* One stored, whose row found no memory to be removed with; its seq. */
+static uint64_t store_without_memory(struct world *w)
+{
+    struct pixi_outbox_msg *m;
+    uint64_t seq;
+
+    put(w, "event/a", "1");
+    settle(w);
+    m = pixi_outbox_next(w->outbox, w->now);
+    seq = m->seq;
+    pixi_outbox_sent(w->outbox, m);
+    alloc_fail_at = alloc_count + 1;
+    pixi_outbox_stored(w->outbox, m, w->now);
+    alloc_fail_at = 0;
+    settle(w);
+    assert_int_equal(w->gone_count, 1);
+    assert_int_equal(w->gone[0].err, PIXI_OK);
+    assert_int_equal(pixi_outbox_low(w->outbox), seq);
+    return seq;
+}
+
+static void a_row_that_found_no_memory_goes_later(void **state)
+{
+    struct world *w = *state;
+    uint64_t seq;
+
+    open_linked(w);
+    seq = store_without_memory(w);
+    expect_delivery(w, "");
+    pass(w, 60000);
+    assert_int_equal(pixi_outbox_low(w->outbox), seq + 1);
+    assert_int_equal(w->gone_count, 1);
+    reopen(w);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    expect_delivery(w, "");
+}
+
+static void and_at_the_end_at_the_latest(void **state)
+{
+    struct world *w = *state;
+
+    open_linked(w);
+    store_without_memory(w);
+    reopen(w);
+    assert_int_equal(pixi_outbox_stats(w->outbox).count, 0);
+    pixi_outbox_linked(w->outbox, 5, w->now);
+    expect_delivery(w, "");
 }
 
 static void another_epoch_leaves_doubt(void **state)
@@ -466,6 +516,8 @@ int main(void)
         TEST(order_is_kept_over_everything),
         TEST(a_seq_is_kept_until_the_answer),
         TEST(the_server_forgets_nothing_before_the_disk_does),
+        TEST(a_row_that_found_no_memory_goes_later),
+        TEST(and_at_the_end_at_the_latest),
         TEST(another_epoch_leaves_doubt),
         TEST(what_an_earlier_run_may_have_sent_is_in_doubt_too),
         TEST(the_highest_priority_goes_first),

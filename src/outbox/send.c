@@ -179,6 +179,17 @@ static void reject(struct pixi_outbox *o, struct pixi_outbox_msg *m, int err, co
     pixi_outbox_submit(o, w);
 }
 
+void pixi_outbox_remove_stored(struct pixi_outbox *o)
+{
+    struct pixi_outbox_msg *m;
+
+    while ((m = o->unremoved) && pixi_outbox_remove_row(o, m)) {
+        o->unremoved = m->next;
+        free(m);
+    }
+    pixi_outbox_flush_removal(o);
+}
+
 void pixi_outbox_stored(struct pixi_outbox *o, struct pixi_outbox_msg *m, struct pixi_outbox_now now)
 {
     o->now = now;
@@ -189,11 +200,11 @@ void pixi_outbox_stored(struct pixi_outbox *o, struct pixi_outbox_msg *m, struct
     if (o->burst < PIXI_OUTBOX_WINDOW_MAX)
         o->burst++;
     pixi_outbox_leave(o, m);
-    pixi_outbox_remove_row(o, m);
-    pixi_outbox_flush_removal(o);
+    m->next = o->unremoved;
+    o->unremoved = m;
     o->call->on_gone(o->ctx, m->from, m->id, PIXI_OK, NULL);
     pixi_crash_point("told");
-    free(m);
+    pixi_outbox_remove_stored(o);
     pixi_outbox_fill(o);
 }
 
@@ -346,6 +357,9 @@ uint64_t pixi_outbox_low(const struct pixi_outbox *o)
     for (const struct pixi_outbox_work *w = o->leaving; w; w = w->next_leaving)
         if (w->low < low)
             low = w->low;
+    for (const struct pixi_outbox_msg *m = o->unremoved; m; m = m->next)
+        if (m->seq < low)
+            low = m->seq;
     return low;
 }
 

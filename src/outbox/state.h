@@ -80,6 +80,7 @@ struct pixi_outbox {
     struct pixi_outbox_work *removal; /* being filled */
     struct pixi_outbox_work
         *leaving; /* what was answered and has its row still: after a crash it is sent again */
+    struct pixi_outbox_msg *unremoved; /* stored and told; its row found no memory to be removed with */
     bool is_removing, is_loading, is_sweeping, is_tidying, has_pages;
     struct pixi_outbox_work *retries;
     uint64_t retry_at_ms, sweep_at_ms;
@@ -125,8 +126,10 @@ void pixi_outbox_fill(struct pixi_outbox *o);
 void pixi_outbox_add_last(struct pixi_outbox *o, struct pixi_outbox_msg *m);
 bool pixi_outbox_has_room(const struct pixi_outbox *o);
 void pixi_outbox_leave(struct pixi_outbox *o, struct pixi_outbox_msg *m);
-/* false: no memory; the row stays, and is sent again by the next run, which does no harm. */
+/* false: no memory; the row stays. */
 bool pixi_outbox_remove_row(struct pixi_outbox *o, const struct pixi_outbox_msg *m);
+/* The rows of what is stored; those that find no memory later, the server keeps their seqs until then. */
+void pixi_outbox_remove_stored(struct pixi_outbox *o);
 void pixi_outbox_flush_removal(struct pixi_outbox *o);
 
 #endif
