@@ -231,18 +231,23 @@ static void print_screen(struct pixi_cur result)
     pixi_buf_clear(&b);
 }
 
-/* Of `rejected`: each message is a line, as it came. */
+/* Of `rejected`: each message is a line, as it came. The daemon's answer holds as many as a line of its socket does. */
 static void print_messages(struct pixi_cur result)
 {
     struct pixi_cur list = member(result, "messages"), raw;
     struct pixi_json_token t;
     struct pixi_json j;
+    size_t count = 0;
 
     pixi_json_init(&j, list.p, pixi_cur_left(&list), PIXI_JSON_DEPTH_MAX);
     pixi_json_next(&j, &t);
     while (pixi_json_next(&j, &t) == PIXI_OK && t.type == PIXI_JSON_OBJECT &&
-           pixi_json_skip(&j, &t, &raw) == PIXI_OK)
+           pixi_json_skip(&j, &t, &raw) == PIXI_OK) {
         printf("%.*s\n", (int)pixi_cur_left(&raw), (const char *)raw.p);
+        count++;
+    }
+    if (pixi_cur_equals(member(result, "more"), pixi_cur_str("true")))
+        note("these are the newest %zu; there are more, which do not fit into one answer", count);
 }
 
 /* --- the command ----------------------------------------------------------------------------------------------------------- */

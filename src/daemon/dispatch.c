@@ -340,28 +340,47 @@ static void put_rejected(struct pixi_json_out *w, const struct pixi_outbox_rejec
     pixi_json_close_object(w);
 }
 
-static void on_rejected(void *ctx, uint64_t from, uint64_t number, const struct pixi_outbox_rejected *list,
-                        size_t count)
+/* false: there is no room for it in the line, nor for what closes that. */
+static bool put_if_it_fits(struct pixi_json_out *w, const struct pixi_outbox_rejected *r)
+{
+    enum { TAIL = 64 };
+    const struct pixi_json_out was = *w;
+    size_t len = w->buf->len;
+
+    put_rejected(w, r);
+    if (w->buf->err == PIXI_OK && w->buf->len + TAIL <= w->buf->max)
+        return true;
+    *w = was;
+    w->buf->len = len;
+    w->buf->err = PIXI_OK;
+    return false;
+}
+
+static void on_rejected(void *ctx, uint64_t number, const struct pixi_outbox_rejected_list *list)
 {
     struct pixi_daemon_call *call = (struct pixi_daemon_call *)(uintptr_t)number;
     struct pixi_json_out w;
+    size_t count = 0;
 
     (void)ctx;
-    (void)from;
     pixi_daemon_begin_answer(call, &w);
     pixi_json_open_object(&w);
     pixi_json_name(&w, "messages");
     pixi_json_open_array(&w);
-    for (size_t i = 0; i < count; i++)
-        put_rejected(&w, &list[i]);
+    while (count < list->count && put_if_it_fits(&w, &list->at[count]))
+        count++;
     pixi_json_close_array(&w);
+    pixi_json_name(&w, "more");
+    pixi_json_bool(&w, list->has_more || count < list->count);
     pixi_json_close_object(&w);
     pixi_daemon_end_answer(call, &w);
 }
 
 static void rejected(struct work *w)
 {
-    if (w->call && pixi_outbox_list_rejected(w->daemon->outbox, (size_t)w->p.limit, w->conn->number,
+    struct pixi_daemon *d = w->daemon;
+
+    if (w->call && pixi_outbox_list_rejected(d->outbox, (size_t)w->p.limit, d->line.max,
                                              (uint64_t)(uintptr_t)w->call, on_rejected) != PIXI_OK)
         refuse(w, PIXI_E_NOMEM, NULL);
 }

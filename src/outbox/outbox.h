@@ -154,11 +154,17 @@ struct pixi_outbox_rejected {
     const struct pixi_outbox_msg *msg;
 };
 
-/* pixi_outbox_list_rejected -- read up to limit of them on the worker's thread, the newest first; on_rejected comes once,
- * with what there is; borrowed for that call.   PIXI_OK | PIXI_E_NOMEM */
-typedef void pixi_outbox_on_rejected(void *ctx, uint64_t from, uint64_t call,
-                                     const struct pixi_outbox_rejected *list, size_t count);
-int pixi_outbox_list_rejected(struct pixi_outbox *o, size_t limit, uint64_t from, uint64_t call,
+struct pixi_outbox_rejected_list {
+    const struct pixi_outbox_rejected *at; /* the newest first */
+    size_t count;
+    bool has_more; /* older ones are kept that are not in it */
+};
+
+/* pixi_outbox_list_rejected -- read up to limit of them on the worker's thread, until they take so many bytes together (one
+ * is read whatever it takes); on_rejected comes once, with what there is; borrowed for that call.
+ *   PIXI_OK | PIXI_E_NOMEM */
+typedef void pixi_outbox_on_rejected(void *ctx, uint64_t call, const struct pixi_outbox_rejected_list *list);
+int pixi_outbox_list_rejected(struct pixi_outbox *o, size_t limit, uint64_t bytes, uint64_t call,
                               pixi_outbox_on_rejected *on_rejected);
 
 #endif

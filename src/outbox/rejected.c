@@ -4,9 +4,10 @@
 struct listing {
     struct pixi_job job;
     struct pixi_outbox *outbox;
-    uint64_t from, call;
+    uint64_t call, bytes; /* bytes: those that may still be read */
     pixi_outbox_on_rejected *on_rejected;
     size_t limit, count;
+    bool has_more;
     struct pixi_outbox_rejected list[];
 };
 
@@ -42,6 +43,15 @@ static bool take_row(struct pixi_outbox_rejected *r, sqlite3_stmt *s)
     return true;
 }
 
+static uint64_t cost_of(sqlite3_stmt *s)
+{
+    uint64_t cost = 0;
+
+    for (int column = 6; column <= 8; column++)
+        cost += (uint64_t)sqlite3_column_bytes(s, column);
+    return cost;
+}
+
 static int run_list(struct pixi_job *job, void *ctx)
 {
     static const char sql[] =
@@ -53,9 +63,16 @@ static int run_list(struct pixi_job *job, void *ctx)
     int rc = pixi_db_prepare(&d->db, sql, &s);
 
     if (rc == SQLITE_OK)
-        rc = pixi_db_bind(s, "i", (int64_t)l->limit);
-    while (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW && l->count < l->limit)
+        rc = pixi_db_bind(s, "i", (int64_t)l->limit + 1);
+    while (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW) {
+        uint64_t cost = cost_of(s);
+
+        l->has_more = l->count == l->limit || (l->count && cost > l->bytes);
+        if (l->has_more)
+            break;
+        l->bytes -= cost < l->bytes ? cost : l->bytes;
         rc = take_row(&l->list[l->count], s) ? (int)(l->count++, SQLITE_OK) : SQLITE_NOMEM;
+    }
     sqlite3_finalize(s);
     return rc == SQLITE_DONE || rc == SQLITE_ROW ? SQLITE_OK : rc;
 }
@@ -63,15 +80,16 @@ static int run_list(struct pixi_job *job, void *ctx)
 static void done_list(struct pixi_job *job, int err)
 {
     struct listing *l = listing_of(job);
+    struct pixi_outbox_rejected_list list = {
+        .at = l->list, .count = l->count, .has_more = l->has_more || err != PIXI_OK};
 
-    (void)err; /* then fewer come */
-    l->on_rejected(l->outbox->ctx, l->from, l->call, l->list, l->count);
+    l->on_rejected(l->outbox->ctx, l->call, &list);
     for (size_t i = 0; i < l->count; i++)
         free((void *)(uintptr_t)l->list[i].msg);
     free(l);
 }
 
-int pixi_outbox_list_rejected(struct pixi_outbox *o, size_t limit, uint64_t from, uint64_t call,
+int pixi_outbox_list_rejected(struct pixi_outbox *o, size_t limit, uint64_t bytes, uint64_t call,
                               pixi_outbox_on_rejected *on_rejected)
 {
     struct listing *l = calloc(1, sizeof *l + limit * sizeof *l->list);
@@ -81,7 +99,7 @@ int pixi_outbox_list_rejected(struct pixi_outbox *o, size_t limit, uint64_t from
     l->job = (struct pixi_job){.kind = PIXI_JOB_READS, .run = run_list, .done = done_list};
     l->outbox = o;
     l->limit = limit;
-    l->from = from;
+    l->bytes = bytes;
     l->call = call;
     l->on_rejected = on_rejected;
     pixi_worker_put(o->worker, &l->job); /* one that reads is always taken */

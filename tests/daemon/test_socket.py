@@ -199,11 +199,31 @@ def test_what_the_server_refuses_is_kept_and_the_next_goes_on(hub, daemon, row):
         good = program.publish("event/a", "yes")
         refused = program.wait_note("rejected", id=bad)["error"]
         program.wait_note("stored", id=good)
-        (kept,) = program.call("rejected")["messages"]
+        listed = program.call("rejected")
+        (kept,) = listed["messages"]
+        assert not listed["more"]
     row.agrees(machine, [Error(refused)])
     assert (kept["id"], kept["topic"], kept["payload"], kept["error"]["code"]) == (bad, "secret/a", "no", -32001)
     listed = machine.client("status", "--rejected")
     assert json.loads(listed.stdout)["topic"] == "secret/a"
+
+
+def test_refused_ones_that_do_not_fit_into_one_answer(hub, daemon):
+    """The newest that fit are listed, and that there are more."""
+    server = hub(keys={"narrow": ("event/#", "#")})
+    machine = daemon(server, key=server.keys["narrow"])
+    with machine.local() as program:
+        ids = [program.publish("secret/a", "x" * 900_000) for _ in range(5)]
+        for id in ids:
+            program.wait_note("rejected", id=id)
+        listed = program.call("rejected")
+        few = program.call("rejected", limit=1)
+        assert ids[:-4:-1] == [m["id"] for m in listed["messages"]] and listed["more"]
+        assert ids[:-2:-1] == [m["id"] for m in few["messages"]] and few["more"]
+    printed = machine.client("status", "--rejected")
+    assert printed.returncode == 0
+    assert ids[:-4:-1] == [json.loads(line)["id"] for line in printed.stdout.splitlines()]
+    assert "these are the newest 3; there are more" in printed.stderr
 
 
 def test_permissions_of_users(hub, daemon):
