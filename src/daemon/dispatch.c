@@ -146,7 +146,7 @@ static bool may_publish(const struct pixi_daemon_conn *c, struct pixi_cur topic)
     return false;
 }
 
-static bool may_subscribe(const struct pixi_daemon_conn *c, struct pixi_cur filter)
+bool pixi_daemon_may_subscribe(const struct pixi_daemon_conn *c, struct pixi_cur filter)
 {
     if (!c->allow)
         return true;
@@ -215,7 +215,7 @@ static bool check_filter(struct work *w)
 {
     if (pixi_filter_check(w->p.filter) != PIXI_OK)
         refuse(w, PIXI_E_FILTER, NULL);
-    else if (!may_subscribe(w->conn, w->p.filter))
+    else if (!pixi_daemon_may_subscribe(w->conn, w->p.filter))
         refuse(w, PIXI_E_FORBIDDEN, "daemon.allow: subscribe");
     else
         return true;

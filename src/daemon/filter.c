@@ -279,33 +279,34 @@ static struct pixi_daemon_filter *find_generation(const struct pixi_daemon *d, u
     return NULL;
 }
 
+void pixi_daemon_sub_refuse(struct pixi_daemon_sub *s, int err, const char *detail)
+{
+    struct pixi_daemon_call *call = s->call;
+    struct pixi_json_out w;
+
+    s->call = NULL;
+    if (!call) {
+        pixi_daemon_begin(s->conn->daemon, &w, PIXI_RPC_UNSUBSCRIBED);
+        pixi_json_name(&w, "filter");
+        pixi_json_text(&w, s->filter->text);
+        pixi_json_name(&w, "error");
+        pixi_rpc_put_error_value(&w, err, detail, 0);
+        pixi_rpc_end_call(&w, 0);
+        pixi_daemon_say(s->conn);
+    }
+    pixi_daemon_sub_drop(s);
+    if (call)
+        pixi_daemon_answer_error(call, err, detail);
+}
+
 /* The server does not grant it, to anybody. */
 void pixi_daemon_filter_refuse(struct pixi_daemon_filter *f, int err, const char *detail)
 {
-    struct pixi_daemon *d = f->daemon;
     size_t left = f->sub_count;
 
     f->phase = PIXI_DAEMON_ABSENT;
-    while (left-- > 0) {
-        struct pixi_daemon_sub *s = pixi_daemon_sub_in_filter(f->subs.next);
-        struct pixi_daemon_call *call = s->call;
-        struct pixi_daemon_conn *c = s->conn;
-        struct pixi_json_out w;
-
-        s->call = NULL;
-        if (!call) {
-            pixi_daemon_begin(d, &w, PIXI_RPC_UNSUBSCRIBED);
-            pixi_json_name(&w, "filter");
-            pixi_json_text(&w, f->text);
-            pixi_json_name(&w, "error");
-            pixi_rpc_put_error_value(&w, err, detail, 0);
-            pixi_rpc_end_call(&w, 0);
-            pixi_daemon_say(c);
-        }
-        pixi_daemon_sub_drop(s);
-        if (call)
-            pixi_daemon_answer_error(call, err, detail);
-    }
+    while (left-- > 0)
+        pixi_daemon_sub_refuse(pixi_daemon_sub_in_filter(f->subs.next), err, detail);
 }
 
 static void on_answer(struct pixi_uplink *u, void *ctx, const struct pixi_uplink_answer *a)

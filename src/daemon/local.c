@@ -302,7 +302,9 @@ void pixi_daemon_allow_anew(struct pixi_daemon *d)
         struct ucred who = {.uid = c->uid, .gid = c->gid};
 
         next = l->next;
-        if (!find_allow(d, c, &who))
+        if (find_allow(d, c, &who))
+            pixi_daemon_allow_subs(c);
+        else
             pixi_daemon_close_conn(c);
     }
 }

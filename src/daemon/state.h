@@ -168,6 +168,7 @@ bool pixi_daemon_has_room(const struct pixi_daemon_conn *c, size_t len);
 void pixi_daemon_close_conn(struct pixi_daemon_conn *c);
 /* The reading goes on when enough calls are answered. */
 void pixi_daemon_consider_reading(struct pixi_daemon_conn *c);
+/* daemon.allow is another: who may not come any more goes, and so do subscriptions that it does not cover. */
 void pixi_daemon_allow_anew(struct pixi_daemon *d);
 
 /* dispatch.c: calls of programs */
@@ -179,6 +180,7 @@ void pixi_daemon_answer_error(struct pixi_daemon_call *call, int err, const char
 void pixi_daemon_begin_answer(struct pixi_daemon_call *call, struct pixi_json_out *w);
 void pixi_daemon_end_answer(struct pixi_daemon_call *call, struct pixi_json_out *w);
 void pixi_daemon_drop_call(struct pixi_daemon_call *call);
+bool pixi_daemon_may_subscribe(const struct pixi_daemon_conn *c, struct pixi_cur filter);
 extern const struct pixi_outbox_calls pixi_daemon_outbox_calls;
 
 /* subs.c and filter.c: subscriptions */
@@ -187,6 +189,8 @@ void pixi_daemon_subscribe(struct pixi_daemon_conn *c, struct pixi_daemon_call *
 void pixi_daemon_unsubscribe(struct pixi_daemon_conn *c, struct pixi_daemon_call *call,
                              const struct pixi_rpc_params *p);
 void pixi_daemon_drop_subs(struct pixi_daemon_conn *c);
+/* Those that its `allow` does not cover end. */
+void pixi_daemon_allow_subs(struct pixi_daemon_conn *c);
 /* The connection to the server stands, or is lost. */
 void pixi_daemon_subs_linked(struct pixi_daemon *d);
 void pixi_daemon_subs_lost(struct pixi_daemon *d);

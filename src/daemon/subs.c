@@ -34,6 +34,17 @@ void pixi_daemon_drop_subs(struct pixi_daemon_conn *c)
     }
 }
 
+void pixi_daemon_allow_subs(struct pixi_daemon_conn *c)
+{
+    for (struct pixi_list *l = c->subs.next, *next; l != &c->subs; l = next) {
+        struct pixi_daemon_sub *s = PIXI_LIST_ITEM(l, struct pixi_daemon_sub, in_conn);
+
+        next = l->next;
+        if (!pixi_daemon_may_subscribe(c, pixi_cur_str(s->filter->text)))
+            pixi_daemon_sub_refuse(s, PIXI_E_FORBIDDEN, "daemon.allow: subscribe");
+    }
+}
+
 static void refuse(struct pixi_daemon_call *call, int err, const char *detail)
 {
     if (call)

@@ -28,6 +28,8 @@ void pixi_daemon_filter_refuse(struct pixi_daemon_filter *f, int err, const char
 
 /* With the last one its filter goes. */
 void pixi_daemon_sub_drop(struct pixi_daemon_sub *s);
+/* It ends: the error answers its call, where that waits, or is told. */
+void pixi_daemon_sub_refuse(struct pixi_daemon_sub *s, int err, const char *detail);
 /* A notification that names nothing but the filter. */
 void pixi_daemon_sub_tell(struct pixi_daemon_sub *s, enum pixi_rpc_method m);
 

@@ -381,6 +381,48 @@ def test_reload(hub, daemon, settings):
         assert program.call("ping")
 
 
+def test_permissions_that_are_narrowed(hub, daemon):
+    """What daemon.allow covers no more ends, also what waits for its answer; the rest goes on."""
+    server = hub()
+    machine = daemon(server, daemon__allow=[{"uid": os.getuid(), "publish": ["#"], "subscribe": ["#"]}])
+    text = json.loads(machine.file.read_text())
+    with machine.local() as program, Rpc(server) as other:
+        for filter in ("event/a", "event/b", "scene/#"):
+            program.call("subscribe", filter=filter)
+        program.publish("event/b", "before")
+        program.wait_note("message", filter="event/b", payload="before")
+        text["daemon"]["allow"] = [{"uid": os.getuid(), "publish": ["event/a"], "subscribe": ["event/a"]}]
+        machine.file.write_text(json.dumps(text))
+        os.kill(machine.proc.pid, signal.SIGHUP)
+        for filter in ("event/b", "scene/#"):
+            assert program.wait_note("unsubscribed", filter=filter)["error"]["code"] == -32001
+        for method, params in (("publish", {"topic": "event/b", "payload": 1}), ("subscribe", {"filter": "event/b"})):
+            with pytest.raises(Error) as told:
+                program.call(method, **params)
+            assert told.value.code == -32001, method
+        for topic in ("event/b", "event/a"):
+            other.call("publish", topic=topic, payload="after")
+        program.wait_note("message", filter="event/a", payload="after")
+        assert not [p for m, p in program.notes if m == "message"]
+        assert program.call("status")["programs"]["subscriptions"] == 1
+
+
+def test_a_subscription_that_waits_is_narrowed_too(daemon, free_port):
+    machine = daemon(
+        f"ws://127.0.0.1:{free_port()}/api/v1", daemon__allow=[{"uid": os.getuid(), "publish": ["#"], "subscribe": ["#"]}]
+    )
+    text = json.loads(machine.file.read_text())
+    with machine.local() as program:
+        number = program.start("subscribe", filter="event/a")
+        program.call("ping")
+        text["daemon"]["allow"][0]["subscribe"] = ["event/b"]
+        machine.file.write_text(json.dumps(text))
+        os.kill(machine.proc.pid, signal.SIGHUP)
+        with pytest.raises(Error) as told:
+            program.answer(number)
+        assert told.value.code == -32001
+
+
 def test_status_on_a_screen(hub, daemon, free_port):
     machine = daemon(hub())
     machine.wait_status(lambda s: s["link"]["state"] == "open")
