@@ -23,37 +23,63 @@ static size_t line_max(const struct pixi_daemon *d)
 
 /* --- who comes ------------------------------------------------------------------------------------------------ */
 
-static bool is_in_group(gid_t gid, const struct ucred *who, const gid_t *groups, size_t count)
+/* Whom a program runs as. */
+struct who {
+    struct ucred cred;
+    gid_t *groups; /* owned */
+    size_t count;
+};
+
+/* Its groups beside the main one; as many as there are. */
+static int read_groups(int fd, struct who *w)
 {
-    if (who->gid == gid)
+#ifdef SO_PEERGROUPS
+    socklen_t len = 0;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE)
+        return PIXI_OK; /* it has none, or this system does not tell */
+    w->groups = malloc(len);
+    if (!w->groups)
+        return PIXI_E_NOMEM;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, w->groups, &len) == 0)
+        w->count = len / sizeof *w->groups;
+#endif
+    return PIXI_OK;
+}
+
+static bool is_in_group(gid_t gid, const struct who *w)
+{
+    if (w->cred.gid == gid)
         return true;
-    for (size_t i = 0; i < count; i++)
-        if (groups[i] == gid)
+    for (size_t i = 0; i < w->count; i++)
+        if (w->groups[i] == gid)
             return true;
     return false;
 }
 
-/* The first entry that fits decides. false: there are entries, and none fits. */
-static bool find_allow(struct pixi_daemon *d, struct pixi_daemon_conn *c, const struct ucred *who)
+static bool is_meant(const struct pixi_settings_allow *entry, const struct who *w)
 {
-    const struct pixi_settings_allow *list = d->settings->daemon.allow.at;
-    gid_t groups[256];
-    socklen_t len = sizeof groups;
-    size_t count = 0;
+    return (entry->uid == PIXI_SETTINGS_ANYBODY || entry->uid == w->cred.uid) &&
+           (entry->gid == PIXI_SETTINGS_ANYBODY || is_in_group((gid_t)entry->gid, w));
+}
 
-#ifdef SO_PEERGROUPS
-    if (getsockopt(c->tcp.watch.fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0)
-        count = len / sizeof *groups;
-#endif
+/* The first entry that fits decides.   PIXI_OK | PIXI_E_FORBIDDEN: there are entries, and none fits | PIXI_E_NOMEM */
+static int find_allow(struct pixi_daemon *d, struct pixi_daemon_conn *c)
+{
+    const struct pixi_conf_objects *list = &d->settings->daemon.allow;
+    const struct pixi_settings_allow *entries = list->at;
+    struct who w = {.cred = {.uid = c->uid, .gid = c->gid}};
+    int rc;
+
     c->allow = NULL;
-    for (size_t i = 0; i < d->settings->daemon.allow.count; i++) {
-        if ((list[i].uid == PIXI_SETTINGS_ANYBODY || list[i].uid == who->uid) &&
-            (list[i].gid == PIXI_SETTINGS_ANYBODY || is_in_group((gid_t)list[i].gid, who, groups, count))) {
-            c->allow = &list[i];
-            return true;
-        }
-    }
-    return d->settings->daemon.allow.count == 0;
+    if (list->count == 0)
+        return PIXI_OK;
+    rc = read_groups(c->tcp.watch.fd, &w);
+    for (size_t i = 0; rc == PIXI_OK && !c->allow && i < list->count; i++)
+        if (is_meant(&entries[i], &w))
+            c->allow = &entries[i];
+    free(w.groups);
+    return rc == PIXI_OK && !c->allow ? PIXI_E_FORBIDDEN : rc;
 }
 
 static struct pixi_list *bucket(const struct pixi_daemon *d, uint64_t number)
@@ -227,12 +253,13 @@ static void run_doom(struct pixi_task *task)
     pixi_daemon_close_conn(OF(doom, task));
 }
 
-static void turn_away(int fd, const char *why)
+static void turn_away(struct pixi_daemon *d, int fd, int err, const char *why)
 {
     struct pixi_buf b = pixi_buf_init(1024);
     struct pixi_cur none = {NULL, NULL};
 
-    pixi_rpc_put_error(&b, none, PIXI_E_LIMIT, why, 0);
+    d->counters.refused_connections++;
+    pixi_rpc_put_error(&b, none, err, why, 0);
     pixi_buf_put(&b, "\n", 1);
     if (b.err == PIXI_OK && send(fd, b.bytes, b.len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         pixi_log(PIXI_LOG_DEBUG, "a program that was turned away did not hear it");
@@ -245,38 +272,36 @@ static void on_full(struct pixi_listener *s, int fd, const struct pixi_addr *fro
     struct pixi_daemon *d = s->watch.owner;
 
     (void)from;
-    d->counters.refused_connections++;
     pixi_log(PIXI_LOG_WARNING,
              "no descriptors are left: a program was turned away; raise the limit of open files");
-    turn_away(fd, "the daemon has no descriptors left");
+    turn_away(d, fd, PIXI_E_LIMIT, "the daemon has no descriptors left");
 }
 
-static void on_accept(struct pixi_listener *s, int fd, const struct pixi_addr *from)
-{
-    struct pixi_daemon *d = s->watch.owner;
-    struct pixi_daemon_conn *c = NULL;
-    struct ucred who = {0};
-    socklen_t len = sizeof who;
+static const char no_memory[] = "the daemon has no memory left";
 
-    (void)from;
-    if (d->conn_count >= d->settings->daemon.connections ||
-        getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) != 0 || !(c = calloc(1, sizeof *c))) {
-        d->counters.refused_connections++;
-        turn_away(fd, "too many programs: daemon.connections");
-        return;
-    }
+/* NULL: out of memory. */
+static struct pixi_daemon_conn *make_conn(struct pixi_daemon *d, const struct ucred *cred)
+{
+    struct pixi_daemon_conn *c = calloc(1, sizeof *c);
+
+    if (!c)
+        return NULL;
     c->daemon = d;
-    c->uid = who.uid;
-    c->gid = who.gid;
-    c->pid = who.pid;
+    c->uid = cred->uid;
+    c->gid = cred->gid;
+    c->pid = cred->pid;
     c->last.run = free_conn;
     c->doom.run = run_doom;
     pixi_list_init(&c->calls);
     pixi_list_init(&c->subs);
-    if (pixi_tcp_open(&c->tcp, d->loop, &tcp_handlers, fd) != PIXI_OK) {
-        free(c);
-        return;
-    }
+    return c;
+}
+
+/* It stays, if daemon.allow lets it. */
+static void let_in(struct pixi_daemon *d, struct pixi_daemon_conn *c)
+{
+    int rc;
+
     c->number = ++d->last_number;
     pixi_list_add_last(bucket(d, c->number), &c->in_bucket);
     pixi_list_add_last(&d->conns, &c->in_daemon);
@@ -284,13 +309,35 @@ static void on_accept(struct pixi_listener *s, int fd, const struct pixi_addr *f
     d->counters.connections++;
     pixi_log(PIXI_LOG_DEBUG, "program %llu: pid %d, uid %d", (unsigned long long)c->number, (int)c->pid,
              (int)c->uid);
-    if (find_allow(d, c, &who))
+    rc = find_allow(d, c);
+    if (rc == PIXI_OK)
         return;
     d->counters.refused_connections++;
-    pixi_log(PIXI_LOG_WARNING, "uid %d, gid %d: daemon.allow names neither: refused", (int)c->uid,
-             (int)c->gid);
-    refuse_line(c, PIXI_E_FORBIDDEN, "daemon.allow has no entry for this user");
+    if (rc == PIXI_E_FORBIDDEN)
+        pixi_log(PIXI_LOG_WARNING, "uid %d, gid %d: daemon.allow names neither: refused", (int)c->uid,
+                 (int)c->gid);
+    refuse_line(c, rc, rc == PIXI_E_FORBIDDEN ? "daemon.allow has no entry for this user" : no_memory);
     pixi_daemon_close_conn(c);
+}
+
+static void on_accept(struct pixi_listener *s, int fd, const struct pixi_addr *from)
+{
+    struct pixi_daemon *d = s->watch.owner;
+    struct pixi_daemon_conn *c;
+    struct ucred cred = {0};
+    socklen_t len = sizeof cred;
+
+    (void)from;
+    if (d->conn_count >= d->settings->daemon.connections)
+        turn_away(d, fd, PIXI_E_LIMIT, "too many programs: daemon.connections");
+    else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
+        turn_away(d, fd, PIXI_E_SYS, strerror(errno));
+    else if (!(c = make_conn(d, &cred)))
+        turn_away(d, fd, PIXI_E_NOMEM, no_memory);
+    else if (pixi_tcp_open(&c->tcp, d->loop, &tcp_handlers, fd) != PIXI_OK)
+        free(c);
+    else
+        let_in(d, c);
 }
 
 void pixi_daemon_allow_anew(struct pixi_daemon *d)
@@ -299,10 +346,9 @@ void pixi_daemon_allow_anew(struct pixi_daemon *d)
 
     for (struct pixi_list *l = d->conns.next; l != &d->conns; l = next) {
         struct pixi_daemon_conn *c = PIXI_LIST_ITEM(l, struct pixi_daemon_conn, in_daemon);
-        struct ucred who = {.uid = c->uid, .gid = c->gid};
 
         next = l->next;
-        if (find_allow(d, c, &who))
+        if (find_allow(d, c) == PIXI_OK)
             pixi_daemon_allow_subs(c);
         else
             pixi_daemon_close_conn(c);

@@ -248,6 +248,19 @@ def test_permissions_of_users(hub, daemon):
         Local(daemon(server, daemon__allow=[{"uid": os.getuid() + 1}]).socket).call("ping")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can join groups at will")
+def test_somebody_in_many_groups(hub, daemon, run):
+    """The last of 1,000 groups is one that daemon.allow names."""
+    machine = daemon(hub(), daemon__allow=[{"gid": 70999, "publish": ["#"]}])
+    line = '{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
+
+    def ask(groups):
+        return json.loads(run(["socat", "-t", "5", "-", f"UNIX:{machine.socket}"], input=line, extra_groups=groups).stdout)
+
+    assert ask(range(70000, 71000))["result"]["time_ms"] > 0
+    assert ask(range(70000, 70999))["error"]["code"] == -32001
+
+
 @pytest.mark.fault("outbox-full")
 def test_full_is_told(hub, daemon, free_port, row):
     machine = daemon(f"ws://127.0.0.1:{free_port()}/api/v1", outbox__bytes=65536)
