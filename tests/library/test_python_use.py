@@ -381,6 +381,34 @@ def test_asyncio_keeps_the_order_when_the_queue_is_full(hub):
     assert asyncio.run(main()) == list(range(500))
 
 
+def test_asyncio_what_waits_for_room_has_its_time(free_port):
+    """Also behind another that waits for as long as it takes; and where that gives up, the next has its turn."""
+
+    async def main():
+        limits = {"queue_bytes": 4096, "message_bytes": 4096}
+        client = aio.Client({"url": f"ws://127.0.0.1:{free_port()}/", "api_key": "pk_0123456789abcdef", "limits": limits})
+        await client.start(retry=True)
+        with pytest.raises(pixi_ws.Full):
+            while True:
+                await client.send_message("event/x", bytes(500), nowait=True)
+        for ask in (client.request, client.send_message):
+            with pytest.raises(pixi_ws.Timeout, match="the send queue is full"):
+                await asyncio.wait_for(ask("request/x", bytes(500), timeout=0.05), PATIENCE_S)
+        patient = asyncio.create_task(client.send_message("event/x", bytes(500)))
+        await asyncio.sleep(0)
+        for ask in (client.request, client.send_message):
+            with pytest.raises(pixi_ws.Timeout, match="others wait"):
+                await asyncio.wait_for(ask("request/x", bytes(500), timeout=0.05), PATIENCE_S)
+        behind = asyncio.create_task(client.request("request/x", bytes(500), timeout=0.05))
+        await asyncio.sleep(0)
+        patient.cancel()
+        with pytest.raises(pixi_ws.Timeout):
+            await asyncio.wait_for(behind, PATIENCE_S)
+        client._detach()
+
+    asyncio.run(main())
+
+
 def test_asyncio_a_cancelled_recv_loses_nothing(hub):
     async def use(client):
         await client.subscribe("event/#")

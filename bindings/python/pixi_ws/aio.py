@@ -1,6 +1,7 @@
 """The client for asyncio, on the library's descriptor: no thread moves messages."""
 
 import asyncio
+import collections
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +23,10 @@ def _no_time(cause: str, fix: str) -> Timeout:
     return Timeout(cause, fix, "request")
 
 
+def _left(until: Optional[float]) -> Optional[float]:
+    return None if until is None else max(0.0, until - time.monotonic())
+
+
 class Client(Core):
     """A link to a Pixi server that outlives its connections.
 
@@ -39,7 +44,7 @@ class Client(Core):
     ) -> None:
         super().__init__(settings, url, api_key=api_key)
         self._news: set[asyncio.Future[None]] = set()  # of those who wait until something has happened
-        self._sending = asyncio.Lock()  # what waits for room is sent in order
+        self._line: collections.deque[asyncio.Future[None]] = collections.deque()  # what waits for room goes in order
         self._unsent: set[asyncio.Future[None]] = set()  # queued by queue= or nowait=, not yet answered
         self._failed: Optional[Error] = None  # the first of those that failed since the last flush
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -86,8 +91,7 @@ class Client(Core):
         news: asyncio.Future[None] = self._attach().create_future()
         self._news.add(news)
         try:
-            left = None if until is None else max(0.0, until - time.monotonic())
-            done, _ = await asyncio.wait([news], timeout=left)
+            done, _ = await asyncio.wait([news], timeout=_left(until))
             return bool(done)
         finally:
             self._news.discard(news)
@@ -200,34 +204,38 @@ class Client(Core):
         if nowait:
             self._queue(where, data, options, done)
         else:
-            await self._queue_when_there_is_room(where, data, options, done, until)
+            await self._when_there_is_room(lambda: self._queue(where, data, options, done), until)
         if is_queued:
             self._unsent.add(answer)
             return
-        left = None if until is None else max(0.0, until - time.monotonic())
         try:
-            ended, _ = await asyncio.wait([answer], timeout=left)
+            ended, _ = await asyncio.wait([answer], timeout=_left(until))
         finally:
             answer.cancel()  # where it has ended, that does nothing
         if not ended:
             raise _no_time("no answer in time", "check the server's load, or wait longer")
         answer.result()
 
-    async def _queue_when_there_is_room(
-        self,
-        topic: bytes,
-        data: bytes,
-        options: _given.SendOptions,
-        done: Callable[[Optional[Message], Optional[Error]], None],
-        until: Optional[float],
-    ) -> None:
-        async with self._sending:
+    async def _when_there_is_room(self, start: Callable[[], Any], until: Optional[float]) -> None:
+        """Those that wait for it go in the order in which they came."""
+        turn: asyncio.Future[None] = self._attach().create_future()
+        self._line.append(turn)
+        try:
+            if self._line[0] is not turn:
+                await asyncio.wait([turn], timeout=_left(until))
+                if not turn.done():
+                    raise _no_time("the send queue is full, and others wait for room in it", "send less at a time, or wait longer")
             while True:
                 try:
-                    return self._queue(topic, data, options, done)
+                    start()
+                    return
                 except Full as e:
                     if not await self._until_news(until):
                         raise _no_time(e.cause, e.fix) from None
+        finally:
+            self._line.remove(turn)
+            if self._line and not self._line[0].done():
+                self._line[0].set_result(None)
 
     async def flush(self, timeout: Optional[float] = None) -> None:
         """Wait until all that was queued is answered; raises the first error of it since the last flush."""
@@ -243,9 +251,10 @@ class Client(Core):
             raise _no_time("not all that was queued is answered", "wait longer; what is queued stays queued")
 
     async def request(self, topic: str, payload: _given.Payload = None, timeout: Optional[float] = None) -> Message:
-        """Ask, and wait for the one answer."""
+        """Ask, and wait for the one answer; the time that it waits for room counts."""
         where, data = _given.utf8("topic", topic), _given.payload(payload)
         ms = _given.milliseconds("timeout", timeout)
+        until = None if ms < 0 else time.monotonic() + ms / 1000
         answer: asyncio.Future[Message] = self._attach().create_future()
 
         def done(reply: Optional[Message], error: Optional[Error]) -> None:
@@ -256,13 +265,11 @@ class Client(Core):
             else:
                 answer.set_exception(error or Error())
 
-        async with self._sending:
-            while True:
-                try:
-                    self._ask(where, data, ms, done)
-                    break
-                except Full:
-                    await self._until_news(None)
+        def start() -> None:
+            left = _left(until)
+            self._ask(where, data, ms if left is None else int(left * 1000), done)
+
+        await self._when_there_is_room(start, until)
         return await answer
 
     # --- receiving ----------------------------------------------------------------------------------------------------
