@@ -53,6 +53,9 @@ struct session {
 /* load_settings -- settings as flags, environment and file give them; mistakes are printed. 0 or the exit code. On any
  * answer pixi_settings_clear is due. */
 int load_settings(struct app *app, struct pixi_settings *s);
+/* load_given_settings -- the same for a command that connects to no server: URL and key may be missing, and are not worked
+ * out. */
+int load_given_settings(struct app *app, struct pixi_settings *s);
 
 /* The same with values that options of a command give; ends with member NULL, a value NULL was not given. */
 struct settings_flag {

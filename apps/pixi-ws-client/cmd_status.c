@@ -338,7 +338,7 @@ int cmd_status(struct app *app, int argc, char **argv)
 
     if (exit_code || s.socket)
         return exit_code < 0 ? 0 : exit_code ? exit_code : run(&s);
-    exit_code = load_settings(app, &settings);
+    exit_code = load_given_settings(app, &settings);
     s.socket = settings.daemon.socket;
     if (!exit_code)
         exit_code = run(&s);

@@ -78,7 +78,10 @@ void print_failure(const struct app *app, const struct pixi_failure *f)
         fprintf(stderr, "  see: %s explain %s\n", cli_program.self.name, page);
 }
 
-int load_settings_with(struct app *app, struct pixi_settings *s, const struct settings_flag *flags)
+typedef int load_function(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes);
+
+static int load_by(load_function *load, struct app *app, struct pixi_settings *s,
+                   const struct settings_flag *flags)
 {
     struct pixi_buf mistakes = pixi_buf_init(PIXI_CONF_MISTAKES_MAX);
     int rc;
@@ -93,7 +96,7 @@ int load_settings_with(struct app *app, struct pixi_settings *s, const struct se
     for (; flags->member; flags++)
         if (flags->value)
             pixi_settings_override(s, flags->member, flags->value, flags->flag, &mistakes);
-    rc = pixi_settings_load(s, app->settings_path, &mistakes);
+    rc = load(s, app->settings_path, &mistakes);
     if (mistakes.len)
         tell_mistakes(app, pixi_buf_cur(&mistakes));
     else if (rc != PIXI_OK)
@@ -103,11 +106,21 @@ int load_settings_with(struct app *app, struct pixi_settings *s, const struct se
     return rc == PIXI_OK ? 0 : rc == PIXI_E_SETTINGS ? PIXI_EXIT_SETTINGS : PIXI_EXIT_INTERNAL;
 }
 
+int load_settings_with(struct app *app, struct pixi_settings *s, const struct settings_flag *flags)
+{
+    return load_by(pixi_settings_load, app, s, flags);
+}
+
+static const struct settings_flag no_flags = {NULL, NULL, NULL};
+
 int load_settings(struct app *app, struct pixi_settings *s)
 {
-    static const struct settings_flag none = {NULL, NULL, NULL};
+    return load_by(pixi_settings_load, app, s, &no_flags);
+}
 
-    return load_settings_with(app, s, &none);
+int load_given_settings(struct app *app, struct pixi_settings *s)
+{
+    return load_by(pixi_settings_read, app, s, &no_flags);
 }
 
 void note_lost(const struct pixi_uplink *c, const struct pixi_failure *f, uint64_t in_ms)

@@ -154,7 +154,8 @@ static void choose_url(struct pixi_settings *s, struct pixi_buf *mistakes)
 
     if (!chosen && !is_named && !s->given_url)
         pixi_conf_mistake(&s->conf, "url", mistakes,
-                          "found none, expected \"url\" in " PIXI_SETTINGS_FILE ", --url or PIXI_WS_URL");
+                          "found none, expected \"url\" in " PIXI_SETTINGS_FILE
+                          " (pixi-ws-client config init writes one), --url or PIXI_WS_URL");
     take_endpoints(s);
     if (s->given_url && !s->own)
         put_given_url(s, mistakes);
@@ -331,7 +332,7 @@ int pixi_settings_load_text(struct pixi_settings *s, struct pixi_cur text, struc
     return finish(s, mistakes);
 }
 
-int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes)
+int pixi_settings_read(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes)
 {
     const char *file =
         pixi_conf_find_file(path, "PIXI_WS_SETTINGS", PIXI_SETTINGS_FILE, "/" PIXI_SETTINGS_FILE);
@@ -339,6 +340,14 @@ int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_bu
     pixi_conf_env(&s->conf, mistakes);
     if (file)
         pixi_conf_read(&s->conf, file, mistakes);
+    if (s->conf.err != PIXI_OK)
+        return s->conf.err;
+    return s->conf.mistakes ? PIXI_E_SETTINGS : PIXI_OK;
+}
+
+int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes)
+{
+    pixi_settings_read(s, path, mistakes); /* what is wrong is told with what is found wrong next */
     return finish(s, mistakes);
 }
 

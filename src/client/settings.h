@@ -144,7 +144,11 @@ int pixi_settings_override(struct pixi_settings *s, const char *member, const ch
  *   PIXI_OK | PIXI_E_SETTINGS (also when an override was wrong) | PIXI_E_NOMEM */
 int pixi_settings_load(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes);
 
-/* pixi_settings_load_text -- the same from bytes in the form of the file, and from nothing else. Messages call it
+/* pixi_settings_read -- the first half of load: the members as they were given. Whether there is a URL, and what the key
+ * is, is not looked at. pixi_settings_resolve does the rest.   PIXI_OK | PIXI_E_SETTINGS | PIXI_E_NOMEM */
+int pixi_settings_read(struct pixi_settings *s, const char *path, struct pixi_buf *mistakes);
+
+/* pixi_settings_load_text -- load from bytes in the form of the file, and from nothing else. Messages call it
  * "settings"; the paths that it names count from the working directory. */
 int pixi_settings_load_text(struct pixi_settings *s, struct pixi_cur text, struct pixi_buf *mistakes);
 

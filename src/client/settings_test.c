@@ -269,8 +269,8 @@ static void test_no_file(void **state)
 static void test_no_file_and_no_url(void **state)
 {
     static const char want[] =
-        "settings: url: found none, expected \"url\" in config/websocket_settings.json, --url or "
-        "PIXI_WS_URL\n";
+        "settings: url: found none, expected \"url\" in config/websocket_settings.json "
+        "(pixi-ws-client config init writes one), --url or PIXI_WS_URL\n";
 
     (void)state;
     assert_int_equal(pixi_settings_load(&s, NULL, &mistakes), PIXI_E_SETTINGS);
@@ -332,7 +332,8 @@ static const struct {
      "1:22: urls[1]: found a URL with a user name or password, expected none in it: a key goes into "
      "api_key_file"},
     {"{}", NULL, 0,
-     "url: found none, expected \"url\" in config/websocket_settings.json, --url or PIXI_WS_URL"},
+     "url: found none, expected \"url\" in config/websocket_settings.json (pixi-ws-client config init writes "
+     "one), --url or PIXI_WS_URL"},
     {"{\"url\": \"ws://h/\", \"reconnect\": {\"max_ms\": 499}}", NULL, 0,
      "1:44: reconnect.max_ms: found less than reconnect.initial_ms, expected 500 at least"},
     {"{\"url\": \"ws://h/\", \"limits\": {\"queue_bytes\": 4096}}", NULL, 0,

@@ -141,3 +141,16 @@ def test_no_daemon_is_told(run, settings, tmp_path):
     assert done.returncode == 5
     assert f"daemon: no daemon at {tmp_path}/none.sock: No such file" in done.stderr and "fix: start it" in done.stderr
     assert not os.path.exists(f"{tmp_path}/none.sock")
+
+
+def test_status_needs_neither_url_nor_key(hub, daemon, settings, run, tmp_path):
+    """It goes by the socket alone, as somebody does who may not read the key."""
+    machine = daemon(hub())
+    file = settings("status", daemon__socket=str(machine.socket), api_key_file=str(tmp_path / "none"))
+    assert run(["pixi-ws-client", "--settings", file, "status"]).stdout.startswith("link ")
+    absent = settings("absent", daemon__socket=str(tmp_path / "none.sock"))
+    done = run(["pixi-ws-client", "--settings", absent, "status"])
+    assert done.returncode == 5 and f"no daemon at {tmp_path}/none.sock" in done.stderr
+    wrong = settings("wrong", daemon__socket="x")
+    done = run(["pixi-ws-client", "--settings", wrong, "status"])
+    assert done.returncode == 3 and "daemon.socket: " in done.stderr

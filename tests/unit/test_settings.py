@@ -387,7 +387,8 @@ def test_no_file_and_no_url(run, tmp_path):
     done = run(["pixi-ws-client", "config", "check"], cwd=tmp_path)
     assert done.returncode == 3
     assert done.stderr == (
-        'settings: url: found none, expected "url" in config/websocket_settings.json, --url or PIXI_WS_URL\n'
+        'settings: url: found none, expected "url" in config/websocket_settings.json '
+        "(pixi-ws-client config init writes one), --url or PIXI_WS_URL\n"
     )
 
 
