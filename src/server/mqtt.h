@@ -6,6 +6,7 @@
  *     mqtt_request.c   requests and replies between the dialects
  *     mqtt_subscribe.c SUBSCRIBE, UNSUBSCRIBE
  *     mqtt_deliver.c   what the hub says, and what has to be sent again
+ *     mqtt_alias.c     topic aliases, both ways
  *     mqtt_headers.c   properties and headers
  *     mqtt_save.c      sessions as records of a durable store
  *     mqtt_load.c      and read back
@@ -119,17 +120,18 @@ struct pixi_mqtt {
     struct pixi_buf backlog; /* bytes not read yet, because too many publishes wait for the store */
     struct pixi_timer timer; /* for CONNECT, then keep alive */
     uint64_t heard_ms;
-    uint64_t begun_ms;         /* when the packet began that has not come whole yet; 0: none */
-    uint32_t keep_alive_ms;    /* with the half more; 0: none */
-    uint32_t packet_max;       /* what the client takes; 0: any */
-    unsigned version;          /* 0: before CONNECT */
-    bool is_connected;         /* CONNACK was sent */
-    bool wants_problems;       /* Request Problem Information */
-    bool is_stopped;           /* reading, because of the backlog */
+    uint64_t begun_ms;      /* when the packet began that has not come whole yet; 0: none */
+    uint32_t keep_alive_ms; /* with the half more; 0: none */
+    uint32_t packet_max;    /* what the client takes; 0: any */
+    unsigned version;       /* 0: before CONNECT */
+    bool is_connected;      /* CONNACK was sent */
+    bool wants_problems;    /* Request Problem Information */
+    bool is_stopped;        /* reading, because of the backlog */
+    /* mqtt_alias.c */
     struct pixi_cur *alias_in; /* owned, each; NULL: none came yet */
     uint32_t alias_in_max;
-    uint16_t alias_out_max, alias_out_count;
-    struct pixi_table alias_out; /* mqtt_deliver.c */
+    uint16_t alias_out_max;
+    struct pixi_table alias_out;
 };
 
 /* --- mqtt_conn.c */
@@ -229,7 +231,19 @@ void pixi_mqtt_pump(struct pixi_conn *c);
 /* A message towards a client, outside the hub's turn. PIXI_OK, also when it is too large for the client. */
 int pixi_mqtt_deliver_one(struct pixi_conn *c, const struct pixi_msg *msg, unsigned qos, unsigned flags,
                           uint16_t id, uint32_t sub_id);
-void pixi_mqtt_forget_aliases(struct pixi_mqtt *m);
+
+/* --- mqtt_alias.c */
+
+/* An alias has come: an empty topic becomes the one that it stands for (borrowed until the next call), another is what it
+ * stands for from here on.   PIXI_OK | PIXI_E_MQTT_ALIAS | PIXI_E_MQTT_NO_TOPIC | PIXI_E_NOMEM */
+int pixi_mqtt_alias_take(struct pixi_mqtt *m, uint32_t no, struct pixi_cur *topic);
+/* What the client knows this topic as; 0: it does not. hash: of the topic, with the server's hash_key. */
+uint16_t pixi_mqtt_alias_of(const struct pixi_mqtt *m, struct pixi_cur topic, uint64_t hash);
+/* What the next topic can be known as; 0: the client allows no more. */
+uint16_t pixi_mqtt_alias_next(const struct pixi_mqtt *m);
+/* The topic gets that one. Without memory the next topic is given it, which the client takes as a change. */
+void pixi_mqtt_alias_give(struct pixi_mqtt *m, struct pixi_cur topic, uint64_t hash);
+void pixi_mqtt_alias_clear(struct pixi_mqtt *m);
 
 /* --- mqtt_headers.c */
 

@@ -566,10 +566,7 @@ void pixi_mqtt_on_close(struct pixi_conn *c)
         pixi_mqtt_session_detach(m->session);
     pixi_loop_give_back(loop, &m->rest);
     pixi_loop_give_back(loop, &m->backlog);
-    pixi_mqtt_forget_aliases(m);
-    for (size_t i = 0; m->alias_in && i <= m->alias_in_max; i++)
-        free((void *)(uintptr_t)m->alias_in[i].p);
-    free(m->alias_in);
+    pixi_mqtt_alias_clear(m);
     free(m);
     c->mqtt = NULL;
 }

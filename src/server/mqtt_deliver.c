@@ -47,75 +47,6 @@ static struct pixi_cur shared_props(struct pixi_mqtt_out *out)
     return pixi_buf_cur(&out->props);
 }
 
-/* --- topic aliases -------------------------------------------------------------------------------------------- */
-
-struct alias {
-    struct pixi_table_link by_topic;
-    uint16_t no;
-    size_t len;
-    uint8_t topic[];
-};
-
-void pixi_mqtt_forget_aliases(struct pixi_mqtt *m)
-{
-    for (size_t i = 0; i < m->alias_out.size; i++)
-        while (m->alias_out.bucket[i]) {
-            struct pixi_table_link *l = m->alias_out.bucket[i];
-
-            pixi_table_remove(&m->alias_out, l);
-            free(PIXI_LIST_ITEM(l, struct alias, by_topic));
-        }
-    pixi_table_clear(&m->alias_out);
-}
-
-static struct alias *find_alias(const struct pixi_mqtt *m, struct pixi_cur topic, uint64_t hash)
-{
-    struct pixi_table_link *l = pixi_table_first(&m->alias_out, hash);
-
-    for (; l; l = pixi_table_next(l)) {
-        struct alias *a = PIXI_LIST_ITEM(l, struct alias, by_topic);
-
-        if (pixi_cur_equals(pixi_cur_init(a->topic, a->len), topic))
-            return a;
-    }
-    return NULL;
-}
-
-static struct alias *new_alias(struct pixi_mqtt *m, struct pixi_cur topic, uint64_t hash)
-{
-    size_t len = pixi_cur_left(&topic);
-    struct alias *a = m->alias_out_count < m->alias_out_max ? malloc(sizeof *a + len) : NULL;
-
-    if (!a || pixi_table_reserve(&m->alias_out) != PIXI_OK) {
-        free(a);
-        return NULL;
-    }
-    a->no = ++m->alias_out_count;
-    a->len = len;
-    memcpy(a->topic, topic.p, len);
-    pixi_table_add(&m->alias_out, &a->by_topic, hash);
-    return a;
-}
-
-/* The first topics that a client hears of get one each. */
-static void use_alias(struct pixi_conn *c, struct pixi_mqtt_packet *p, struct pixi_buf *own)
-{
-    struct pixi_mqtt_out *out = &c->server->mqtt.out;
-    const struct alias *a;
-
-    if (!c->mqtt->alias_out_max)
-        return;
-    if (!out->has_hash)
-        out->topic_hash = pixi_siphash(c->server->mqtt.hash_key, out->msg->topic);
-    out->has_hash = true;
-    a = find_alias(c->mqtt, p->publish.topic, out->topic_hash);
-    if (a)
-        p->publish.topic = pixi_cur_init(NULL, 0);
-    else if (!(a = new_alias(c->mqtt, p->publish.topic, out->topic_hash)))
-        return;
-    pixi_mqtt_prop_put_num(own, PIXI_MQTT_PROP_TOPIC_ALIAS, a->no);
-}
-
 /* --- one packet ----------------------------------------------------------------------------------------------- */
 
 static void count_publish(struct pixi_conn *c)
@@ -178,6 +109,27 @@ static int send_whole(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
         return PIXI_MORE;
     len = w->bytes.len - w->at;
     return pixi_link_send_frame(&c->link, w->bytes.bytes + w->at, len, share(w, len));
+}
+
+/* The first topics that a client hears of get an alias each. */
+static void use_alias(struct pixi_conn *c, struct pixi_mqtt_packet *p, struct pixi_buf *own)
+{
+    struct pixi_mqtt_out *out = &c->server->mqtt.out;
+    uint16_t no;
+
+    if (!c->mqtt->alias_out_max)
+        return;
+    if (!out->has_hash)
+        out->topic_hash = pixi_siphash(c->server->mqtt.hash_key, out->msg->topic);
+    out->has_hash = true;
+    no = pixi_mqtt_alias_of(c->mqtt, p->publish.topic, out->topic_hash);
+    if (no)
+        p->publish.topic = pixi_cur_init(NULL, 0);
+    else if ((no = pixi_mqtt_alias_next(c->mqtt)))
+        pixi_mqtt_alias_give(c->mqtt, p->publish.topic, out->topic_hash);
+    else
+        return;
+    pixi_mqtt_prop_put_num(own, PIXI_MQTT_PROP_TOPIC_ALIAS, no);
 }
 
 static int send_own(struct pixi_conn *c, struct pixi_mqtt_packet *p)

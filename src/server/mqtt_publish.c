@@ -124,32 +124,6 @@ void pixi_mqtt_published(void *ctx, struct pixi_hub_peer *peer, void *token, int
 
 /* --- the message ---------------------------------------------------------------------------------------------- */
 
-static int take_alias(struct pixi_conn *c, uint32_t no, struct pixi_cur *topic)
-{
-    struct pixi_mqtt *m = c->mqtt;
-    uint32_t most = m->alias_in_max;
-    size_t len = pixi_cur_left(topic);
-    struct pixi_cur *a;
-    uint8_t *bytes;
-
-    if (no > most)
-        return PIXI_E_MQTT_ALIAS;
-    if (!m->alias_in && !(m->alias_in = calloc(most + 1, sizeof *m->alias_in)))
-        return PIXI_E_NOMEM;
-    a = &m->alias_in[no];
-    if (!len) {
-        *topic = *a;
-        return a->p ? PIXI_OK : PIXI_E_MQTT_NO_TOPIC;
-    }
-    bytes = malloc(len);
-    if (!bytes)
-        return PIXI_E_NOMEM;
-    memcpy(bytes, topic->p, len);
-    free((void *)(uintptr_t)a->p);
-    *a = pixi_cur_init(bytes, len);
-    return PIXI_OK;
-}
-
 static unsigned qos_flag(unsigned qos)
 {
     return qos == 2 ? PIXI_MSG_QOS2 : qos == 1 ? PIXI_MSG_QOS1 : 0;
@@ -168,7 +142,7 @@ static int message_of(struct pixi_conn *c, const struct pixi_mqtt_packet *p, str
                           .flags = qos_flag(p->publish.qos) | (p->publish.is_retain ? PIXI_MSG_RETAIN : 0u),
                           .origin = c->mqtt->session->origin};
     if (alias) {
-        int rc = take_alias(c, alias, &msg->topic);
+        int rc = pixi_mqtt_alias_take(c->mqtt, alias, &msg->topic);
 
         if (rc != PIXI_OK)
             return rc;

@@ -425,24 +425,6 @@ def test_expiry_counts_down(broker, peer):
     assert c.take(1).payload == b"stays"
 
 
-def test_topic_aliases_both_ways(broker, peer):
-    s = broker(limits__topic_aliases=2)
-    a, b = peer(s), peer(s, properties={"alias_max": 1})
-    b.subscribe(("t/#", 1))
-    a.put("t/1", "1", properties={"alias": 2})
-    a.put("", "2", properties={"alias": 2})
-    a.put("t/2", "3", properties={"alias": 2})
-    a.put("", "4", properties={"alias": 2})
-    got = [b.take(1) for _ in range(4)]
-    assert [p.topic for p in got] == ["t/1", "", "t/2", "t/2"]
-    assert [p.props.get("alias") for p in got] == [1, 1, None, None]
-    a.publish("", properties={"alias": 1})
-    assert a.expect(DISCONNECT).reason in (0x82, 0x94)
-    c = peer(s)
-    c.publish("t", properties={"alias": 3})
-    assert c.expect(DISCONNECT).reason == 0x94
-
-
 def test_maximum_packet_size(broker, peer):
     s = broker(limits__message_bytes=2048)
     a, b = peer(s), peer(s, properties={"max_packet": 100})
