@@ -241,7 +241,8 @@ int pixi_mqtt_alias_take(struct pixi_mqtt *m, uint32_t no, struct pixi_cur *topi
 uint16_t pixi_mqtt_alias_of(const struct pixi_mqtt *m, struct pixi_cur topic, uint64_t hash);
 /* What the next topic can be known as; 0: the client allows no more. */
 uint16_t pixi_mqtt_alias_next(const struct pixi_mqtt *m);
-/* The topic gets that one. Without memory the next topic is given it, which the client takes as a change. */
+/* The link has taken a packet with this topic and that alias. Not before: the client must have heard of it when it comes
+ * alone. Without memory the next topic is given it, which the client takes as a change. */
 void pixi_mqtt_alias_give(struct pixi_mqtt *m, struct pixi_cur topic, uint64_t hash);
 void pixi_mqtt_alias_clear(struct pixi_mqtt *m);
 

@@ -111,63 +111,97 @@ static int send_whole(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
     return pixi_link_send_frame(&c->link, w->bytes.bytes + w->at, len, share(w, len));
 }
 
-/* The first topics that a client hears of get an alias each. */
-static void use_alias(struct pixi_conn *c, struct pixi_mqtt_packet *p, struct pixi_buf *own)
+/* How a packet says its topic. */
+struct name {
+    uint16_t alias; /* 0: the topic alone */
+    bool is_new;    /* both */
+};
+
+static uint64_t topic_hash(struct pixi_server *s)
 {
-    struct pixi_mqtt_out *out = &c->server->mqtt.out;
-    uint16_t no;
+    struct pixi_mqtt_out *out = &s->mqtt.out;
+
+    if (!out->has_hash)
+        out->topic_hash = pixi_siphash(s->mqtt.hash_key, out->msg->topic);
+    out->has_hash = true;
+    return out->topic_hash;
+}
+
+/* The first topics that a client hears of get an alias each. */
+static struct name name_of(struct pixi_conn *c)
+{
+    struct name n = {0};
 
     if (!c->mqtt->alias_out_max)
-        return;
-    if (!out->has_hash)
-        out->topic_hash = pixi_siphash(c->server->mqtt.hash_key, out->msg->topic);
-    out->has_hash = true;
-    no = pixi_mqtt_alias_of(c->mqtt, p->publish.topic, out->topic_hash);
-    if (no)
-        p->publish.topic = pixi_cur_init(NULL, 0);
-    else if ((no = pixi_mqtt_alias_next(c->mqtt)))
-        pixi_mqtt_alias_give(c->mqtt, p->publish.topic, out->topic_hash);
-    else
-        return;
-    pixi_mqtt_prop_put_num(own, PIXI_MQTT_PROP_TOPIC_ALIAS, no);
+        return n;
+    n.alias = pixi_mqtt_alias_of(c->mqtt, c->server->mqtt.out.msg->topic, topic_hash(c->server));
+    if (!n.alias) {
+        n.alias = pixi_mqtt_alias_next(c->mqtt);
+        n.is_new = n.alias;
+    }
+    return n;
+}
+
+/* parts[0], before the shared properties and the payload.   PIXI_MORE: all together are too large for the client */
+static int make_head(struct pixi_conn *c, struct pixi_mqtt_packet *p, struct name n, struct pixi_cur parts[3])
+{
+    struct pixi_mqtt_out *out = &c->server->mqtt.out;
+    struct pixi_buf *own = &c->server->mqtt.scratch;
+    size_t shared = pixi_cur_left(&parts[1]), rest = shared + pixi_cur_left(&parts[2]);
+
+    pixi_buf_reset(own);
+    pixi_buf_put_cur(own, pixi_buf_cur(&out->ids));
+    if (n.alias)
+        pixi_mqtt_prop_put_num(own, PIXI_MQTT_PROP_TOPIC_ALIAS, n.alias);
+    p->props.block = pixi_buf_cur(own);
+    p->publish.topic = n.alias && !n.is_new ? pixi_cur_init(NULL, 0) : out->msg->topic;
+    pixi_buf_reset(&out->head);
+    pixi_mqtt_publish_head(&out->head, c->mqtt->version, p, shared, rest);
+    if (out->head.err || own->err)
+        return out->head.err ? out->head.err : own->err;
+    parts[0] = pixi_buf_cur(&out->head);
+    return fits(c, out->head.len + rest) ? PIXI_OK : PIXI_MORE;
+}
+
+/* Until it is on disk that it is sent. */
+static int hold(struct pixi_mqtt_session *o, const struct pixi_cur parts[3])
+{
+    size_t len = 0;
+
+    for (size_t i = 0; i < 3; i++)
+        len += pixi_cur_left(&parts[i]);
+    if (o->held.len + len > o->held.max)
+        return PIXI_E_QUEUE;
+    for (size_t i = 0; i < 3; i++)
+        pixi_buf_put_cur(&o->held, parts[i]);
+    pixi_mqtt_save(o);
+    return o->held.err;
 }
 
 static int send_own(struct pixi_conn *c, struct pixi_mqtt_packet *p)
 {
-    struct pixi_mqtt_out *out = &c->server->mqtt.out;
-    struct pixi_cur props = pixi_cur_init(NULL, 0);
-    struct pixi_buf *own = &c->server->mqtt.scratch;
-    struct pixi_cur parts[3];
-    size_t rest;
+    bool is_held = p->publish.qos == 2 && !p->publish.is_dup && pixi_mqtt_is_saved(c->mqtt->session);
+    struct name n = {0};
+    struct pixi_cur parts[3] = {[2] = p->publish.payload};
+    int rc;
 
-    pixi_buf_reset(own);
-    if (c->mqtt->version == PIXI_MQTT_V5) {
-        props = shared_props(out);
-        pixi_buf_put_cur(own, pixi_buf_cur(&out->ids));
-        use_alias(c, p, own);
-        p->props.block = pixi_buf_cur(own);
+    if (!is_held) /* which leaves after what is sent meanwhile, and must not be what tells of an alias */
+        n = name_of(c);
+    if (c->mqtt->version == PIXI_MQTT_V5)
+        parts[1] = shared_props(&c->server->mqtt.out);
+    rc = make_head(c, p, n, parts);
+    if (rc == PIXI_MORE && n.alias) { /* perhaps by the alias: beside the topic, or for a shorter one */
+        n = (struct name){0};
+        rc = make_head(c, p, n, parts);
     }
-    rest = pixi_cur_left(&props) + pixi_cur_left(&p->publish.payload);
-    pixi_buf_reset(&out->head);
-    pixi_mqtt_publish_head(&out->head, c->mqtt->version, p, pixi_cur_left(&props), rest);
-    if (out->head.err || own->err)
-        return out->head.err ? out->head.err : own->err;
-    if (!fits(c, out->head.len + rest))
-        return PIXI_MORE;
-    parts[0] = pixi_buf_cur(&out->head);
-    parts[1] = props;
-    parts[2] = p->publish.payload;
-    if (p->publish.qos == 2 && !p->publish.is_dup && pixi_mqtt_is_saved(c->mqtt->session)) {
-        struct pixi_buf *held = &c->mqtt->session->held;
-
-        if (held->len + out->head.len + rest > held->max)
-            return PIXI_E_QUEUE; /* until it is sent */
-        for (size_t i = 0; i < 3; i++)
-            pixi_buf_put_cur(held, parts[i]);
-        pixi_mqtt_save(c->mqtt->session);
-        return held->err;
-    }
-    return pixi_link_send_parts(&c->link, parts, 3);
+    if (rc != PIXI_OK)
+        return rc;
+    if (is_held)
+        return hold(c->mqtt->session, parts);
+    rc = pixi_link_send_parts(&c->link, parts, 3);
+    if (rc == PIXI_OK && n.is_new)
+        pixi_mqtt_alias_give(c->mqtt, p->publish.topic, topic_hash(c->server));
+    return rc;
 }
 
 /* PIXI_MORE: too large for the client, which counts as delivered (MQTT 5 §3.1.2.11.4). */
