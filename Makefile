@@ -241,12 +241,13 @@ test-metrics: deps-test
 test-system: all
 	@tools/test-system
 
-# Programs that tests start: release builds of one file, so that they are no bottleneck.
-HELPERS := $(patsubst tests/%.c,$(B)/rel/tests/%,$(wildcard tests/hostile/*.c))
+# Programs that tests start: release builds, so that they are no bottleneck.
+HELPERS := $(B)/rel/tests/hostile/honest $(B)/rel/tests/hostile/peers
+$(B)/rel/tests/hostile/peers: tests/hostile/mqtt_kinds.c tests/hostile/peers.h
 $(B)/rel/tests/%: tests/%.c $(B)/rel/libpixi-core.a
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
-	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -MMD -MP -o $@ $< $(B)/rel/libpixi-core.a $(LDLIBS)
+	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -MMD -MP -o $@ $(filter %.c,$^) $(B)/rel/libpixi-core.a $(LDLIBS)
 -include $(wildcard $(B)/rel/tests/*/*.d)
 # And what tests preload into programs.
 $(B)/tests/%.so: tests/%.c src/sqlite/fault_test.h

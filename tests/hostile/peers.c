@@ -1,18 +1,18 @@
 /* peers.c -- clients as they should not be, many at once, as fast as the machine lets them.
  *
- *   peers PORT KEY [KIND...]
+ *   peers PORT MQTT_PORT KEY [KIND...]
  *
- * Each kind of peer is a row of a table: what it says first, what it says over and over, how fast, whether it listens,
- * and what it does when that is said. Whoever the server ends comes back. Runs until SIGTERM, then prints one JSON
- * object: for each kind how many connections were made, and how many bytes were said. */
+ * Each kind of peer is a row of a table, here or in mqtt_kinds.c: what it says first, what it says over and over, how
+ * fast, whether it listens, and what it does when that is said. Whoever the server ends comes back. Runs until SIGTERM,
+ * then prints one JSON object: for each kind how many connections were made, and how many bytes were said. */
+#include "peers.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,26 +23,6 @@
 #include <unistd.h>
 
 enum { PEERS_MAX = 4000, ADDRESSES = 8, TICK_MS = 10, SAY_AT_ONCE = 1 << 16 };
-enum { HOLDS, REPEATS, SHUTS, RESETS }; /* what follows when all is said */
-enum { DEAF, LISTENS };
-
-/* Bytes to say, made once. */
-struct words {
-    uint8_t *bytes;
-    size_t len, room;
-};
-
-struct kind {
-    const char *name;
-    unsigned count;              /* connections at a time */
-    void (*make)(struct kind *); /* fills first and again */
-    int then;
-    int hears;
-    unsigned pace_ms;  /* 0: as fast as it goes; else one byte each so often */
-    unsigned pause_ms; /* before it comes back */
-    struct words first, again;
-    unsigned long made, said;
-};
 
 struct peer {
     struct kind *kind;
@@ -53,8 +33,8 @@ struct peer {
     bool is_done;
 };
 
-static const char *key;
-static struct sockaddr_in server;
+const char *key;
+static struct sockaddr_in servers[DOORS];
 static struct peer peers[PEERS_MAX];
 static unsigned peer_count;
 static int epoll_fd;
@@ -63,7 +43,7 @@ static volatile sig_atomic_t is_over;
 
 /* ---- words ---- */
 
-static void put(struct words *w, const void *bytes, size_t len)
+void put(struct words *w, const void *bytes, size_t len)
 {
     while (w->room < w->len + len) {
         w->room = w->room ? 2 * w->room : 4096;
@@ -75,13 +55,12 @@ static void put(struct words *w, const void *bytes, size_t len)
     w->len += len;
 }
 
-static void put_text(struct words *w, const char *text)
+void put_text(struct words *w, const char *text)
 {
     put(w, text, strlen(text));
 }
 
-/* A frame's header, masked by zeros so that the payload is what it is. first: FIN, reserved bits, opcode. */
-static void put_head(struct words *w, unsigned first, uint64_t len)
+void put_head(struct words *w, unsigned first, uint64_t len)
 {
     uint8_t head[14] = {(uint8_t)first};
     size_t size = len < 126 ? 0 : len < 65536 ? 2 : 8;
@@ -98,7 +77,7 @@ static void put_frame(struct words *w, unsigned first, const char *payload)
     put_text(w, payload);
 }
 
-static void put_request(struct words *w, const char *more)
+void put_request(struct words *w, const char *more)
 {
     put_text(w, "GET /api/v1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
@@ -323,38 +302,38 @@ static void noise(struct kind *k)
     }
 }
 
-static struct kind kinds[] = {
-    /* name                count make               then     hears    pace  pause */
-    {"never-speak", 400, silent, HOLDS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"slow-heads", 100, slow_head, REPEATS, LISTENS, 100, 100, {0}, {0}, 0, 0},
-    {"byte-a-second", 100, slow_frame, REPEATS, LISTENS, 1000, 100, {0}, {0}, 0, 0},
-    {"pings", 5, pings, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"pings-deaf", 5, pings, REPEATS, DEAF, 0, 100, {0}, {0}, 0, 0},
-    {"empty-fragments", 5, empty_fragments, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"empty-messages", 5, empty_messages, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"small-fragments", 5, small_fragments, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"subscriptions", 5, subscriptions, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"headers-100000", 5, headers, HOLDS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"compression", 5, compression, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
-    {"compression-reset", 5, offers_and_leaves, RESETS, DEAF, 0, 10, {0}, {0}, 0, 0},
-    {"half-closed-early", 20, half_request, SHUTS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"half-closed-late", 20, half_message, SHUTS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"never-read", 50, deaf_subscriber, HOLDS, DEAF, 0, 100, {0}, {0}, 0, 0},
-    {"nearly-whole", 200, nearly_whole, HOLDS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"publishes", 3, publishes, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"large-publishes", 2, large_publishes, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"requests", 5, requests, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"histories", 2, histories, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"histories-deaf", 2, histories, REPEATS, DEAF, 0, 100, {0}, {0}, 0, 0},
-    {"batches", 2, batches, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"batches-deaf", 2, batches, REPEATS, DEAF, 0, 100, {0}, {0}, 0, 0},
-    {"deep-json", 2, deep_json, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
-    {"wrong-keys", 5, wrong_keys, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
-    {"noise", 5, noise, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
-    {"come-and-go", 5, silent, RESETS, DEAF, 0, 1, {0}, {0}, 0, 0},
+static struct kind pixi_kinds[] = {
+    /* name, door, count, make, then, hears, pace, pause */
+    {"never-speak", PIXI, 400, silent, HOLDS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"slow-heads", PIXI, 100, slow_head, REPEATS, LISTENS, 100, 100, {0}, {0}, 0, 0},
+    {"byte-a-second", PIXI, 100, slow_frame, REPEATS, LISTENS, 1000, 100, {0}, {0}, 0, 0},
+    {"pings", PIXI, 5, pings, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"pings-deaf", PIXI, 5, pings, REPEATS, DEAF, 0, 100, {0}, {0}, 0, 0},
+    {"empty-fragments", PIXI, 5, empty_fragments, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"empty-messages", PIXI, 5, empty_messages, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"small-fragments", PIXI, 5, small_fragments, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"subscriptions", PIXI, 5, subscriptions, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"headers-100000", PIXI, 5, headers, HOLDS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"compression", PIXI, 5, compression, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
+    {"compression-reset", PIXI, 5, offers_and_leaves, RESETS, DEAF, 0, 10, {0}, {0}, 0, 0},
+    {"half-closed-early", PIXI, 20, half_request, SHUTS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"half-closed-late", PIXI, 20, half_message, SHUTS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"never-read", PIXI, 50, deaf_subscriber, HOLDS, DEAF, 0, 100, {0}, {0}, 0, 0},
+    {"nearly-whole", PIXI, 200, nearly_whole, HOLDS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"publishes", PIXI, 3, publishes, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"large-publishes", PIXI, 2, large_publishes, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"requests", PIXI, 5, requests, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"histories", PIXI, 2, histories, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"histories-deaf", PIXI, 2, histories, REPEATS, DEAF, 0, 100, {0}, {0}, 0, 0},
+    {"batches", PIXI, 2, batches, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"batches-deaf", PIXI, 2, batches, REPEATS, DEAF, 0, 100, {0}, {0}, 0, 0},
+    {"deep-json", PIXI, 2, deep_json, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
+    {"wrong-keys", PIXI, 5, wrong_keys, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
+    {"noise", PIXI, 5, noise, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
+    {"come-and-go", PIXI, 5, silent, RESETS, DEAF, 0, 1, {0}, {0}, 0, 0},
 };
 
-enum { KINDS = sizeof kinds / sizeof kinds[0] };
+enum { PIXI_KINDS = sizeof pixi_kinds / sizeof pixi_kinds[0] };
 
 /* ---- peers ---- */
 
@@ -400,7 +379,8 @@ static void begin(struct peer *p)
     p->due_ms = now_ms;
     p->kind->made++;
     if (bind(p->fd, (struct sockaddr *)&from, sizeof from) < 0 ||
-        (connect(p->fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)) {
+        (connect(p->fd, (struct sockaddr *)&servers[p->kind->door], sizeof servers[0]) < 0 &&
+         errno != EINPROGRESS)) {
         rest(p);
         return;
     }
@@ -523,28 +503,33 @@ static bool is_wanted(const char *name, char **names)
     return false;
 }
 
-static void make_all(char **names)
+static void make_some(struct kind *kind, unsigned count, char **names)
 {
-    for (unsigned k = 0; k < KINDS; k++) {
-        if (!is_wanted(kinds[k].name, names))
+    for (const struct kind *end = kind + count; kind < end; kind++) {
+        if (!is_wanted(kind->name, names))
             continue;
-        kinds[k].make(&kinds[k]);
-        for (unsigned i = 0; i < kinds[k].count; i++, peer_count++)
-            peers[peer_count] = (struct peer){.kind = &kinds[k], .fd = -1, .number = peer_count};
+        kind->make(kind);
+        for (unsigned i = 0; i < kind->count; i++, peer_count++)
+            peers[peer_count] = (struct peer){.kind = kind, .fd = -1, .number = peer_count};
     }
 }
 
-static void print(void)
+static void print(const struct kind *kind, unsigned count)
 {
-    const char *comma = "{";
+    static const char *comma = "";
 
-    for (unsigned k = 0; k < KINDS; k++)
-        if (kinds[k].made) {
-            printf("%s\"%s\":{\"made\":%lu,\"said\":%lu}", comma, kinds[k].name, kinds[k].made,
-                   kinds[k].said);
+    for (const struct kind *end = kind + count; kind < end; kind++)
+        if (kind->made) {
+            printf("%s\"%s\":{\"made\":%lu,\"said\":%lu}", comma, kind->name, kind->made, kind->said);
             comma = ",";
         }
-    puts(*comma == ',' ? "}" : "{}");
+}
+
+static struct sockaddr_in server_at(const char *port)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)atoi(port)),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 }
 
 int main(int argc, char **argv)
@@ -552,20 +537,20 @@ int main(int argc, char **argv)
     struct rlimit files;
     uint64_t ticked_ms = 0;
 
-    if (argc < 3) {
-        fputs("usage: peers PORT KEY [KIND...]\n", stderr);
+    if (argc < 4) {
+        fputs("usage: peers PORT MQTT_PORT KEY [KIND...]\n", stderr);
         return 2;
     }
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;
     setrlimit(RLIMIT_NOFILE, &files);
     signal(SIGTERM, on_signal);
-    key = argv[2];
-    server = (struct sockaddr_in){.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)atoi(argv[1])),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    servers[PIXI] = server_at(argv[1]);
+    servers[MQTT] = server_at(argv[2]);
+    key = argv[3];
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    make_all(argv + 3);
+    make_some(pixi_kinds, PIXI_KINDS, argv + 4);
+    make_some(mqtt_kinds, mqtt_kind_count, argv + 4);
     while (!is_over) {
         turn();
         if (now_ms - ticked_ms >= TICK_MS) {
@@ -573,6 +558,9 @@ int main(int argc, char **argv)
             tick();
         }
     }
-    print();
+    putchar('{');
+    print(pixi_kinds, PIXI_KINDS);
+    print(mqtt_kinds, mqtt_kind_count);
+    puts("}");
     return 0;
 }

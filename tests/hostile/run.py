@@ -9,6 +9,7 @@ reports nothing when the honest clients themselves could not keep their times.
 import argparse
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -75,11 +76,12 @@ def measure(opt, folder):
     honest_key = key(opt, keys, "honest", "event/#", "request/#")
     hostile_key = key(opt, keys, "hostile", "event/#", "hostile/#", "request/hostile")
     log = open(folder / "server.log", "w", encoding="utf-8")
-    args = ["--config", settings, "--keys", keys, "--listen", "127.0.0.1:0"]
+    args = ["--config", settings, "--keys", keys, "--listen", "127.0.0.1:0", "--mqtt", "127.0.0.1:0"]
     server = subprocess.Popen([f"{opt.bin}/pixi-ws-server", *args], stdout=subprocess.PIPE, stderr=log, text=True)
     started = [server]
     try:
-        port = server.stdout.readline().rpartition(":")[2].strip()
+        lines = sorted((server.stdout.readline() for _ in range(2)), key=lambda line: "MQTT" in line)
+        port, mqtt_port = (re.search(r":(\d+)", line)[1] for line in lines)
         watched = Watched(server.pid)
         honest = subprocess.Popen(
             [f"{opt.tools}/honest", port, honest_key, str(HONEST), str(opt.seconds), str(PERIOD_MS)],
@@ -92,7 +94,7 @@ def measure(opt, folder):
         peers = None
         if opt.kinds != ["none"]:
             # nicer than the rest: elsewhere they would not take the server's processor
-            args = ["nice", "-n", "5", f"{opt.tools}/peers", port, hostile_key, *opt.kinds]
+            args = ["nice", "-n", "5", f"{opt.tools}/peers", port, mqtt_port, hostile_key, *opt.kinds]
             peers = subprocess.Popen(args, stdout=subprocess.PIPE, text=True)
             started.append(peers)
         said = json.loads(honest.stdout.readline())
@@ -135,6 +137,7 @@ SETTINGS = {
         "requests": 100,
         "retained_count": 1000,
         "retained_bytes": MIB,
+        "session_bytes": 16 * MIB,
     },
 }
 
@@ -144,7 +147,7 @@ def ceiling():
     limits = SETTINGS["limits"]
     each = 2 * limits["queue_bytes"] + limits["message_bytes"]
     each += (limits["subscriptions"] + limits["requests"]) * 512 + 8 * KIB
-    kept = 2 * sum(row["max_bytes"] for row in SETTINGS["history"]) + limits["retained_bytes"]
+    kept = 2 * (sum(row["max_bytes"] for row in SETTINGS["history"]) + limits["session_bytes"]) + limits["retained_bytes"]
     return (limits["connections"] * each + kept) // MIB + 32
 
 
