@@ -23,16 +23,13 @@ class Row:
         """Is all of it there: in the log (of proc, or the daemon), on the screen of `status`, among answers (errors) and in
         exit codes?"""
         self.is_compared = True
-        found = {
-            "log": (proc or machine.proc).err.splitlines(),
-            "status": [],
-            "answer": [f"{error.code} {error.message}" for error in answers],
-            "exit code": [str(exit_code)],
-        }
+        told = {"answer": [f"{error.code} {error.message}" for error in answers], "exit code": [str(exit_code)]}
         until = time.monotonic() + TIMEOUT_S
-        while machine.proc.returncode is None:  # what it shows may be over for a moment, as between two attempts to connect
-            found["status"] = machine.client("status").stdout.splitlines()
-            if not any(where == "status" for where, _ in self._missing(found)) or time.monotonic() > until:
+        while True:  # a line of the log may be on its way, and the link be between two attempts to connect for a moment
+            is_over = machine.proc.returncode is not None
+            status = "" if is_over else machine.client("status").stdout
+            found = {**told, "log": (proc or machine.proc).err.splitlines(), "status": status.splitlines()}
+            if is_over or not self._missing(found) or time.monotonic() > until:
                 break
         assert not self._missing(found), f"{self.name}: {self._missing(found)}: {found}"
 
