@@ -255,10 +255,11 @@ def test_somebody_in_many_groups(hub, daemon, run):
     line = '{"jsonrpc":"2.0","id":1,"method":"ping"}\n'
 
     def ask(groups):
-        return json.loads(run(["socat", "-t", "5", "-", f"UNIX:{machine.socket}"], input=line, extra_groups=groups).stdout)
+        return run(["socat", "-t", "5", "-", f"UNIX:{machine.socket}"], input=line, extra_groups=groups).stdout
 
-    assert ask(range(70000, 71000))["result"]["time_ms"] > 0
-    assert ask(range(70000, 70999))["error"]["code"] == -32001
+    assert "time_ms" in ask(range(70000, 71000))
+    assert "time_ms" not in ask(range(70000, 70999))  # who is refused may lose the reason, where it still writes
+    machine.proc.wait_line("daemon.allow names neither: refused", stream="err")
 
 
 @pytest.mark.fault("outbox-full")
