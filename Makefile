@@ -247,7 +247,7 @@ $(B)/rel/tests/hostile/peers: tests/hostile/mqtt_kinds.c tests/hostile/peers.h
 $(B)/rel/tests/%: tests/%.c $(B)/rel/libpixi-core.a
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
-	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -MMD -MP -o $@ $(filter %.c,$^) $(B)/rel/libpixi-core.a $(LDLIBS)
+	@$(CC) $(WARN) $(CPPFLAGS) $(CFLAGS) $(FLAGS_rel) $(LFLAGS_rel) -Itests -MMD -MP -o $@ $(filter %.c,$^) $(B)/rel/libpixi-core.a $(LDLIBS)
 -include $(wildcard $(B)/rel/tests/*/*.d)
 # And what tests preload into programs.
 $(B)/tests/%.so: tests/%.c src/sqlite/fault_test.h

@@ -1,6 +1,6 @@
 /* mqtt_kinds.c -- hostile peers that speak MQTT 5, over TCP and WebSocket. Words made once cannot hold what a server
  * assigns: they choose their identifiers, and never answer. */
-#include "peers.h"
+#include "hostile/peers.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * Each kind of peer is a row of a table, here or in mqtt_kinds.c: what it says first, what it says over and over, how
  * fast, whether it listens, and what it does when that is said. Whoever the server ends comes back. Runs until SIGTERM,
  * then prints one JSON object: for each kind how many connections were made, and how many bytes were said. */
-#include "peers.h"
+#include "hostile/peers.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
