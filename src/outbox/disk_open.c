@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-enum { APPLICATION_ID = 0x5078576f, VERSION = 1 };
+enum { APPLICATION_ID = 0x5078576f, VERSION = 2 };
 
 #define GIVEN_MS (UINT64_C(7) * 24 * 3600 * 1000) /* after so long a program's key is forgotten */
 
@@ -37,7 +37,11 @@ static const struct pixi_db_table tables[] = {
     {NULL, NULL, PIXI_DB_BY_NUMBER},
 };
 
-static const struct pixi_db_schema schema = {APPLICATION_ID, VERSION, schema_sql, tables};
+static const char *const upgrades[VERSION - 1] = {
+    "ALTER TABLE state ADD COLUMN stored_seq INTEGER NOT NULL DEFAULT 0",
+};
+
+static const struct pixi_db_schema schema = {APPLICATION_ID, VERSION, schema_sql, tables, upgrades};
 
 #define COLUMNS "id, seq, flags, accepted_ms, expires_ms, owner, sender, topic, headers, payload"
 

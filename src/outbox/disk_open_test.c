@@ -1,6 +1,7 @@
 /* The file: that a start does not read what waits, what becomes of a damaged one, and that room comes back. */
 #include "outbox/world_test.h"
 
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 static void start_does_not_read_what_waits(void **state)
@@ -150,12 +151,34 @@ static void room_on_disk_comes_back(void **state)
     pixi_buf_clear(&out);
 }
 
+/* As versions before this one wrote it. */
+static void a_file_of_an_older_version(void **state)
+{
+    struct world *w = *state;
+    sqlite3 *db;
+
+    open_up(w);
+    put(w, "a", "1");
+    put(w, "a", "2");
+    settle(w);
+    shut(w);
+    assert_int_equal(sqlite3_open(w->path, &db), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(db, "ALTER TABLE state DROP COLUMN stored_seq; PRAGMA user_version=1", NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(db);
+    open_linked(w);
+    expect_delivery(w, "1 2 ");
+    reopen(w);
+    assert_int_equal(pixi_outbox_stats(w->outbox).count, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(start_does_not_read_what_waits), TEST(damage_that_is_met_is_repaired_by_the_next_start),
         TEST(a_damaged_file_is_salvaged),     TEST(many_places_are_damaged),
-        TEST(room_on_disk_comes_back),
+        TEST(room_on_disk_comes_back),        TEST(a_file_of_an_older_version),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

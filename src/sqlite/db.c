@@ -225,47 +225,67 @@ static int look_for_damage(const struct pixi_db *db, uint64_t check_ms)
     return (rc & 0xff) == SQLITE_INTERRUPT ? SQLITE_OK : rc;
 }
 
-/* SQLITE_MISMATCH: the file is not ours, problem says why. */
-static int check_version(const struct pixi_db *db, const struct pixi_db_options *o, bool *is_empty,
+/* *version 0: the file is empty. SQLITE_MISMATCH: it is not ours, problem says why. */
+static int check_version(const struct pixi_db *db, const struct pixi_db_options *o, int64_t *version,
                          struct pixi_buf *problem)
 {
-    int64_t id, version, tables;
+    int64_t id, tables;
     int rc;
 
     if ((rc = pixi_db_int(db, "PRAGMA application_id", &id)) != SQLITE_OK ||
-        (rc = pixi_db_int(db, "PRAGMA user_version", &version)) != SQLITE_OK ||
+        (rc = pixi_db_int(db, "PRAGMA user_version", version)) != SQLITE_OK ||
         (rc = pixi_db_int(db, "SELECT count(*) FROM sqlite_schema", &tables)) != SQLITE_OK)
         return rc;
-    *is_empty = tables == 0 && version == 0;
-    if (*is_empty)
+    if (tables == 0 && *version == 0)
         return SQLITE_OK;
     if (id != o->schema->application_id) {
         tell(problem, o, 0, "a database of another program", "name another folder");
         return SQLITE_MISMATCH;
     }
-    if (version > o->schema->version) {
+    if (*version > o->schema->version) {
         pixi_buf_putf(problem,
                       "data: %s: found version %" PRId64 " of the file's form, this program knows up to %d\n"
                       "  fix: use the newer pixi-ws that wrote it, or name another folder",
-                      o->path, version, o->schema->version);
+                      o->path, *version, o->schema->version);
         return SQLITE_MISMATCH;
     }
-    return version < 1 ? SQLITE_CORRUPT : SQLITE_OK;
+    return *version < 1 ? SQLITE_CORRUPT : SQLITE_OK;
+}
+
+/* A file of an older version gets the form of this one, or stays as it was. */
+static int upgrade(const struct pixi_db *db, const struct pixi_db_schema *schema, int64_t version)
+{
+    char stamp[64];
+    int rc;
+
+    if (version == schema->version)
+        return SQLITE_OK;
+    snprintf(stamp, sizeof stamp, "PRAGMA user_version=%d; COMMIT", schema->version);
+    rc = pixi_db_exec(db, "BEGIN IMMEDIATE");
+    while (rc == SQLITE_OK && version < schema->version)
+        rc = pixi_db_exec(db, schema->upgrades[version++ - 1]);
+    if (rc == SQLITE_OK)
+        rc = pixi_db_exec(db, stamp);
+    if (rc != SQLITE_OK)
+        pixi_db_exec(db, "ROLLBACK");
+    return rc;
 }
 
 static int open_found(const struct pixi_db_options *o, struct pixi_db *db, bool is_made,
                       struct pixi_buf *problem)
 {
-    bool is_empty = false;
+    int64_t version = 0;
     int rc = pixi_db_connect(o, db);
 
     if (rc == SQLITE_OK)
         rc = configure(db);
     if (rc == SQLITE_OK)
-        rc = check_version(db, o, &is_empty, problem);
+        rc = check_version(db, o, &version, problem);
     if (rc == SQLITE_OK)
-        rc = is_empty ? make_schema(db, o->schema) : look_for_damage(db, o->check_ms);
-    db->origin = is_made || is_empty ? PIXI_DB_MADE : PIXI_DB_FOUND;
+        rc = version ? look_for_damage(db, o->check_ms) : make_schema(db, o->schema);
+    if (rc == SQLITE_OK && version)
+        rc = upgrade(db, o->schema, version);
+    db->origin = is_made || !version ? PIXI_DB_MADE : PIXI_DB_FOUND;
     return rc;
 }
 

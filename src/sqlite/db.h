@@ -19,6 +19,8 @@ struct pixi_db_schema {
     int version;                        /* "PRAGMA user_version", from 1 on */
     const char *sql;                    /* makes everything, in an empty file */
     const struct pixi_db_table *tables; /* in the order of salvage; ends with name NULL */
+    const char *const
+        *upgrades; /* SQL that makes a file of version i + 1 one of version i + 2: version - 1 of them */
 };
 
 struct pixi_db_options {
