@@ -122,6 +122,12 @@ void pixi_daemon_take_settings(struct pixi_daemon *d)
     d->uplink.settings = d->settings;
 }
 
+/* The longest line to a program: a message, whose payload may be base64, or the newest that were refused. */
+static size_t line_max(const struct pixi_settings *settings)
+{
+    return settings->limits.message_bytes * 2 + (1 << 20);
+}
+
 void pixi_daemon_reload(struct pixi_daemon *d, struct pixi_settings *settings)
 {
     struct pixi_outbox_options o = outbox_options(settings);
@@ -131,6 +137,7 @@ void pixi_daemon_reload(struct pixi_daemon *d, struct pixi_settings *settings)
     tell_at_start(was, settings);
     is_other = was->daemon.improve != settings->daemon.improve;
     d->settings = settings;
+    d->line.max = line_max(settings);
     pixi_daemon_allow_anew(d);
     pixi_outbox_set(d->outbox, &o);
     pixi_log_set_level((enum pixi_log_level)settings->daemon.log_level);
@@ -161,7 +168,7 @@ static void begin(struct pixi_daemon *d, struct pixi_loop *loop, struct pixi_set
     d->settings = d->link_settings = settings;
     d->lock_fd = -1;
     d->started_ms = loop->now_ms;
-    d->line = pixi_buf_init(settings->limits.message_bytes * 2 + (1 << 20));
+    d->line = pixi_buf_init(line_max(settings));
     d->drain.on_due = on_drain_due;
     d->last_number = pixi_clock_wall_ms() << 20; /* numbers of another run are never met */
     pixi_list_init(&d->conns);

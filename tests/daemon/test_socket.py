@@ -395,6 +395,22 @@ def test_reload(hub, daemon, settings):
         assert program.call("ping")
 
 
+def test_larger_messages_after_a_reload(hub, daemon):
+    """What the settings now allow reaches the programs that were there before."""
+    large = {"message_bytes": 4 << 20, "queue_bytes": 16 << 20}
+    server = hub(**{f"limits__{name}": value for name, value in large.items()})
+    machine = daemon(server, limits__message_bytes=4096)
+    text = json.loads(machine.file.read_text())
+    with machine.local() as program:
+        program.call("subscribe", filter="event/#")
+        text["limits"] = large
+        machine.file.write_text(json.dumps(text))
+        os.kill(machine.proc.pid, signal.SIGHUP)
+        machine.proc.wait_line("settings were read again", stream="err")
+        program.publish("event/a", "x" * (3 << 20))
+        assert len(program.wait_note("message")["payload"]) == 3 << 20
+
+
 def test_permissions_that_are_narrowed(hub, daemon):
     """What daemon.allow covers no more ends, also what waits for its answer; the rest goes on."""
     server = hub()
