@@ -328,7 +328,7 @@ static int read_lane(struct pixi_outbox_disk *d, unsigned priority, size_t *coun
 }
 
 int pixi_outbox_disk_load(struct pixi_outbox_disk *d, size_t count, uint64_t bytes, uint64_t late_ms,
-                          struct pixi_outbox_msg **list)
+                          struct pixi_outbox_msg **list, uint64_t *lost)
 {
     sqlite3_stmt *s = d->statements[PIXI_OUTBOX_ASSIGN];
     struct pixi_outbox_msg **end = list;
@@ -345,6 +345,8 @@ int pixi_outbox_disk_load(struct pixi_outbox_disk *d, size_t count, uint64_t byt
         pixi_db_bind(s, "iii", (int64_t)m->id, (int64_t)m->seq, (int64_t)m->flags);
         rc = pixi_db_done(s);
     }
+    *lost = rc == SQLITE_OK && !*list ? d->row.unassigned : 0;
+    d->row.unassigned -= *lost;
     return rc;
 }
 

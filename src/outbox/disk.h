@@ -103,9 +103,9 @@ int pixi_outbox_disk_put(struct pixi_outbox_disk *d, struct pixi_outbox_msg *m, 
 int pixi_outbox_disk_known(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t *id);
 int pixi_outbox_disk_know(struct pixi_outbox_disk *d, const struct pixi_outbox_given *given, uint64_t id);
 /* pixi_outbox_disk_load -- the next without a seq get one, up to so many and so many bytes. Gives the list. Those accepted
- * before late_ms are marked PIXI_OUTBOX_LATE. */
+ * before late_ms are marked PIXI_OUTBOX_LATE. lost: so many should be there, and none is. */
 int pixi_outbox_disk_load(struct pixi_outbox_disk *d, size_t count, uint64_t bytes, uint64_t late_ms,
-                          struct pixi_outbox_msg **list);
+                          struct pixi_outbox_msg **list, uint64_t *lost);
 int pixi_outbox_disk_remove(struct pixi_outbox_disk *d, uint64_t id, uint64_t cost, uint64_t owner);
 /* pixi_outbox_disk_reject -- keeps it among those refused for good. */
 int pixi_outbox_disk_reject(struct pixi_outbox_disk *d, const struct pixi_outbox_msg *m, int err,

@@ -116,7 +116,8 @@ static int run_load(struct pixi_job *job, void *ctx)
     int rc;
 
     pixi_outbox_free_list(w->list); /* of a group that failed */
-    rc = pixi_outbox_disk_load(pixi_outbox_disk_of(w, ctx), w->count, w->bytes, w->late_ms, &w->list);
+    rc = pixi_outbox_disk_load(pixi_outbox_disk_of(w, ctx), w->count, w->bytes, w->late_ms, &w->list,
+                               &w->lost);
     pixi_crash_point("load");
     return rc;
 }
@@ -137,8 +138,7 @@ static void done_load(struct pixi_job *job, int err)
         pixi_outbox_add_last(o, m);
         o->unassigned--;
     }
-    if (!w->list)
-        o->unassigned = 0; /* cannot be, unless the file lost some */
+    o->unassigned -= w->lost; /* and not all: others may be on their way to the disk by now */
     free(w);
     o->call->on_ready(o->ctx);
 }

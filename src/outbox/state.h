@@ -43,6 +43,7 @@ struct pixi_outbox_work {
     uint64_t late_ms, epoch;               /* LOAD; EPOCH */
     uint64_t stored_seq;                   /* REMOVE: as it is then */
     uint64_t bytes;                        /* LOAD: room */
+    uint64_t lost;                         /* LOAD: so many should have been there, and were not */
     size_t count;                          /* LOAD: room; LIST: limit; REMOVE: how many */
     size_t left_count;                     /* PUT, SWEEP */
     struct pixi_outbox_left left[];        /* PUT, SWEEP, REMOVE */

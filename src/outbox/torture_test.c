@@ -87,24 +87,26 @@ static void shut(void)
     w.outbox = NULL;
 }
 
+static void put_one(void)
+{
+    uint8_t payload = (uint8_t)w.put;
+    struct pixi_outbox_put p = {.priority = PIXI_OUTBOX_PRIORITY, .from = w.put + 1, .call = w.put};
+    char topic[16];
+    int rc;
+
+    snprintf(topic, sizeof topic, "t/%u", (unsigned)w.put % 3);
+    p.topic = pixi_cur_str(topic);
+    p.payload = pixi_cur_init(&payload, 1);
+    rc = pixi_outbox_put(w.outbox, &p, w.now);
+    if (rc != PIXI_OK)
+        all[w.put].queued = rc;
+    w.put++;
+}
+
 static void put_some(void)
 {
-    char topic[16];
-    uint8_t payload;
-
-    for (unsigned n = 1 + below(4); n && w.put < MESSAGES; n--) {
-        struct pixi_outbox_put p = {.priority = PIXI_OUTBOX_PRIORITY, .from = w.put + 1, .call = w.put};
-        int rc;
-
-        payload = (uint8_t)w.put;
-        snprintf(topic, sizeof topic, "t/%u", (unsigned)w.put % 3);
-        p.topic = pixi_cur_str(topic);
-        p.payload = pixi_cur_init(&payload, 1);
-        rc = pixi_outbox_put(w.outbox, &p, w.now);
-        if (rc != PIXI_OK)
-            all[w.put].queued = rc;
-        w.put++;
-    }
+    for (unsigned n = 1 + below(4); n && w.put < MESSAGES; n--)
+        put_one();
 }
 
 /* The server stores what it does not have yet, and answers. */
@@ -282,6 +284,35 @@ static void the_disk_is_full_for_a_while(void **state)
     }
 }
 
+/* A message fails together with the read for it. What comes while that is read again is on its way: it waits to be read,
+ * and nothing that comes later overtakes it. */
+static void a_read_that_finds_nothing(void **state)
+{
+    (void)state;
+    begin(1);
+    assert_int_equal(open_up(), PIXI_OK);
+    pixi_outbox_linked(w.outbox, 5, w.now);
+    settle();
+    pixi_outbox_unlinked(w.outbox);
+    put_one();
+    pixi_outbox_linked(w.outbox, 5, w.now);
+    fault.fail_sync = fault.syncs + 1;
+    settle();
+    assert_int_equal(all[0].queued, PIXI_E_STORAGE);
+    w.now.ms += 2000;
+    w.now.wall_ms += 2000;
+    pixi_outbox_expire(w.outbox, w.now); /* reads again */
+    for (int i = 0; i < 3; i++)
+        put_one();
+    settle();
+    for (int i = 0; i < 3; i++)
+        put_one();
+    settle();
+    finish();
+    check("read", 0);
+    end();
+}
+
 /* Everything that is not synced may be lost, or torn, or there. */
 static void the_power_is_cut(void **state)
 {
@@ -308,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_write_fails_once),
         cmocka_unit_test(a_sync_fails_once),
         cmocka_unit_test(the_disk_is_full_for_a_while),
+        cmocka_unit_test(a_read_that_finds_nothing),
         cmocka_unit_test(the_power_is_cut),
     };
 
