@@ -126,9 +126,10 @@ def measure(server, browser, objects, rate, seconds):
     do = lambda code, **args: browser.do(code, on="bench", **args)  # noqa: E731
     do("await page.goto(args.url)", url=f"http://127.0.0.1:{server.port}/")
     do("await until(page, \"pixiPage.report().link === 'open'\", null, 20000)")
-    asyncio.run(generate(server.url, server.key, objects, objects, 2))  # all there, and the view is fitted
+    asyncio.run(generate(server.url, server.key, objects, objects, 2))
+    do("await until(page, `pixiPage.report().objects >= ${args.n}`, null, 20000)", n=objects)
+    do("await page.click('#tool-fit')")  # the first view was of those that came first
     do("await until(page, `pixiPage.report().drawn >= ${args.n}`, null, 20000)", n=objects)
-    do("await page.click('#tool-fit')")
     do("await until(page, 'pixiPage.report().moving === 0', null, 20000)")  # the view rests as well
     do("await page.evaluate(args.watch)", watch=WATCH)
     before = processors(server, browser)
