@@ -281,7 +281,8 @@ soak-mqtt: all
 HOSTILE_S ?= 60
 hostile: all
 	@$(MAKE) --no-print-directory -j$(JOBS) helpers
-	@tests/hostile/run.py --seconds $(HOSTILE_S)
+	@tests/hostile/run.py --seconds $(HOSTILE_S) pixi
+	@tests/hostile/run.py --seconds $(HOSTILE_S) mqtt
 
 clean:
 	rm -rf $(B)

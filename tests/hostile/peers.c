@@ -503,10 +503,11 @@ static bool is_wanted(const char *name, char **names)
     return false;
 }
 
-static void make_some(struct kind *kind, unsigned count, char **names)
+/* names: of kinds, or of a family of them; none: all. */
+static void make_some(struct kind *kind, unsigned count, const char *family, char **names)
 {
     for (const struct kind *end = kind + count; kind < end; kind++) {
-        if (!is_wanted(kind->name, names))
+        if (!is_wanted(kind->name, names) && !is_wanted(family, names))
             continue;
         kind->make(kind);
         for (unsigned i = 0; i < kind->count; i++, peer_count++)
@@ -549,8 +550,8 @@ int main(int argc, char **argv)
     servers[MQTT] = server_at(argv[2]);
     key = argv[3];
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    make_some(pixi_kinds, PIXI_KINDS, argv + 4);
-    make_some(mqtt_kinds, mqtt_kind_count, argv + 4);
+    make_some(pixi_kinds, PIXI_KINDS, "pixi", argv + 4);
+    make_some(mqtt_kinds, mqtt_kind_count, "mqtt", argv + 4);
     while (!is_over) {
         turn();
         if (now_ms - ticked_ms >= TICK_MS) {

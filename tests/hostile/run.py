@@ -29,7 +29,7 @@ def options():
     p.add_argument("--tools", default=str(ROOT / "build/rel/tests/hostile"), help="where honest and peers are")
     p.add_argument("--dir", default=str(ROOT / "build/hostile"), help="where keys, logs and the report go")
     p.add_argument("--no-timing", action="store_true", help="judge errors only, neither time nor memory")
-    p.add_argument("kinds", nargs="*", help="only these kinds of peers; none: 'none'")
+    p.add_argument("kinds", nargs="*", help="only these kinds of peers, or all of 'pixi' or 'mqtt'; none: 'none'")
     return p.parse_args()
 
 
