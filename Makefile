@@ -22,7 +22,7 @@
 #   make test-windows the batch files, under Wine
 #   make test-metrics /metrics, read by Prometheus' own promtool
 #   make valgrind   the unit tests under valgrind
-#   make hostile    hostile peers beside honest clients, for HOSTILE_S=60 seconds
+#   make hostile    hostile peers beside honest clients, of WebSocket and then of MQTT, for HOSTILE_S=60 seconds each
 #   make soak       ten minutes (SOAK_S=600) of clients that come, go and are killed, and keys that change; then programs
 #                   that write to a daemon, while it or its server is killed, 1,000 times (SOAK_ROUNDS=1000); then soak-mqtt
 #   make fuzz       libFuzzer on every reader, for FUZZ_S=60 seconds each
