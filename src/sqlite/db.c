@@ -156,6 +156,7 @@ static int configure(const struct pixi_db *db)
         rc = pixi_db_exec(db, "PRAGMA synchronous=FULL;"
                               "PRAGMA wal_autocheckpoint=4096;"
                               "PRAGMA journal_size_limit=67108864;"
+                              "PRAGMA secure_delete=FAST;" /* never a page more only to wipe it */
                               "PRAGMA cell_size_check=ON;"
                               "PRAGMA trusted_schema=OFF;");
     return rc == SQLITE_OK ? expect(db, "PRAGMA synchronous", "2") : rc;
