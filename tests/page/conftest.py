@@ -166,7 +166,8 @@ class Page:
         raise AssertionError(f"{x}, {y} is {found}, not {wanted}\n{self.report()}")
 
     def window(self, x, y):
-        """A place of the map, in pixels of the window."""
+        """A place of the map, in pixels of the window, once the view is at rest."""
+        self.wait("!pixiPage.report().isTravelling")
         return self.js(f"((v, r) => [v.x + r.left, v.y + r.top])(pixiPage.view(arg[0], arg[1]), {MAP})", [x, y])
 
     def units(self, x):

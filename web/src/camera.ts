@@ -35,6 +35,10 @@ export class Camera {
   version = 0; // rises with every change
   private way: Way | null = null;
 
+  get isTravelling(): boolean {
+    return this.way !== null;
+  }
+
   resize(width: number, height: number): void {
     this.width = Math.max(1, width);
     this.height = Math.max(1, height);

@@ -231,6 +231,7 @@ class Page {
       drawn: this.stage.layers.visible.length,
       waiting: this.store.waitingCount,
       moving: this.store.moving.size,
+      isTravelling: this.camera.isTravelling || (!this.isFitted && this.store.objects.size > 0),
     };
   }
 }
