@@ -173,8 +173,10 @@ static void begin(struct pixi_daemon *d, struct pixi_loop *loop, struct pixi_set
     d->last_number = pixi_clock_wall_ms() << 20; /* numbers of another run are never met */
     pixi_list_init(&d->conns);
     pixi_list_init(&d->filters);
-    for (size_t i = 0; i < PIXI_DAEMON_BUCKETS; i++)
+    for (size_t i = 0; i < PIXI_DAEMON_BUCKETS; i++) {
         pixi_list_init(&d->buckets[i]);
+        pixi_list_init(&d->filter_buckets[i]);
+    }
 }
 
 int pixi_daemon_new(struct pixi_loop *loop, const struct pixi_daemon_options *options,

@@ -31,8 +31,8 @@ void pixi_daemon_drop_call(struct pixi_daemon_call *call)
         pixi_list_remove(&call->in_conn);
         c->call_count--;
         pixi_daemon_consider_reading(c);
-        if (c->tcp.is_ended && c->call_count == 0 && c->sub_count == 0)
-            pixi_daemon_close_conn(c); /* it has said all, and now it has all its answers */
+        if (pixi_daemon_is_done(c))
+            pixi_daemon_close_conn(c);
     }
     free(call);
 }

@@ -35,10 +35,22 @@ bool pixi_daemon_place_has(const struct pixi_daemon_place *place, struct pixi_rp
 
 /* --- filters -------------------------------------------------------------------------------------------------------- */
 
+/* FNV-1a; the texts are those of programs on this machine. */
+static struct pixi_list *bucket(const struct pixi_daemon *d, struct pixi_cur text)
+{
+    uint32_t hash = 2166136261;
+
+    for (; text.p != text.end; text.p++)
+        hash = (hash ^ *text.p) * 16777619;
+    return (struct pixi_list *)(uintptr_t)&d->filter_buckets[hash % PIXI_DAEMON_BUCKETS];
+}
+
 struct pixi_daemon_filter *pixi_daemon_filter_find(const struct pixi_daemon *d, struct pixi_cur text)
 {
-    for (struct pixi_list *l = d->filters.next; l != &d->filters; l = l->next) {
-        struct pixi_daemon_filter *f = PIXI_LIST_ITEM(l, struct pixi_daemon_filter, in_daemon);
+    struct pixi_list *at = bucket(d, text);
+
+    for (struct pixi_list *l = at->next; l != at; l = l->next) {
+        struct pixi_daemon_filter *f = PIXI_LIST_ITEM(l, struct pixi_daemon_filter, in_bucket);
 
         if (pixi_cur_equals(text, pixi_cur_str(f->text)))
             return f;
@@ -56,6 +68,7 @@ struct pixi_daemon_filter *pixi_daemon_filter_make(struct pixi_daemon *d, struct
     memcpy(f->text, text.p, pixi_cur_left(&text));
     pixi_list_init(&f->subs);
     pixi_list_add_last(&d->filters, &f->in_daemon);
+    pixi_list_add_last(bucket(d, text), &f->in_bucket);
     d->filter_count++;
     return f;
 }
@@ -81,6 +94,7 @@ void pixi_daemon_filter_drop(struct pixi_daemon_filter *f)
                         NULL);
     }
     pixi_list_remove(&f->in_daemon);
+    pixi_list_remove(&f->in_bucket);
     d->filter_count--;
     free(f);
 }
@@ -282,21 +296,24 @@ static struct pixi_daemon_filter *find_generation(const struct pixi_daemon *d, u
 void pixi_daemon_sub_refuse(struct pixi_daemon_sub *s, int err, const char *detail)
 {
     struct pixi_daemon_call *call = s->call;
+    struct pixi_daemon_conn *c = s->conn;
     struct pixi_json_out w;
 
     s->call = NULL;
     if (!call) {
-        pixi_daemon_begin(s->conn->daemon, &w, PIXI_RPC_UNSUBSCRIBED);
+        pixi_daemon_begin(c->daemon, &w, PIXI_RPC_UNSUBSCRIBED);
         pixi_json_name(&w, "filter");
         pixi_json_text(&w, s->filter->text);
         pixi_json_name(&w, "error");
         pixi_rpc_put_error_value(&w, err, detail, 0);
         pixi_rpc_end_call(&w, 0);
-        pixi_daemon_say(s->conn);
+        pixi_daemon_say(c);
     }
     pixi_daemon_sub_drop(s);
     if (call)
         pixi_daemon_answer_error(call, err, detail);
+    else if (pixi_daemon_is_done(c))
+        pixi_loop_defer(c->daemon->loop, &c->doom);
 }
 
 /* The server does not grant it, to anybody. */

@@ -189,12 +189,17 @@ static void on_bytes(struct pixi_tcp *t, uint8_t *bytes, size_t len)
     pixi_daemon_consider_reading(c);
 }
 
-/* A program that has said all, as a shell's does, may still want its answers. */
+bool pixi_daemon_is_done(const struct pixi_daemon_conn *c)
+{
+    return c->tcp.is_ended && c->call_count == 0 && c->sub_count == 0;
+}
+
+/* A program that has said all may still want its answers. */
 static void on_end(struct pixi_tcp *t, int err)
 {
     struct pixi_daemon_conn *c = OF(tcp, t);
 
-    if (err != PIXI_OK || (c->call_count == 0 && c->sub_count == 0))
+    if (err != PIXI_OK || pixi_daemon_is_done(c))
         pixi_daemon_close_conn(c);
 }
 

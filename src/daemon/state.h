@@ -57,7 +57,7 @@ enum pixi_daemon_phase {
 
 /* What the server is subscribed to, once for all programs that want it. */
 struct pixi_daemon_filter {
-    struct pixi_list in_daemon;
+    struct pixi_list in_daemon, in_bucket;
     struct pixi_daemon *daemon;
     struct pixi_list subs;
     enum pixi_daemon_phase phase;
@@ -134,7 +134,7 @@ struct pixi_daemon {
     struct pixi_list conns, buckets[PIXI_DAEMON_BUCKETS];
     size_t conn_count;
     uint64_t last_number;
-    struct pixi_list filters;
+    struct pixi_list filters, filter_buckets[PIXI_DAEMON_BUCKETS];
     size_t filter_count;
     uint64_t generation;
     struct pixi_daemon_request *requests; /* owned */
@@ -166,6 +166,8 @@ void pixi_daemon_say(struct pixi_daemon_conn *c);
 /* Has it room for so many bytes more? */
 bool pixi_daemon_has_room(const struct pixi_daemon_conn *c, size_t len);
 void pixi_daemon_close_conn(struct pixi_daemon_conn *c);
+/* It has said all, as a shell's program does, and waits for nothing more. */
+bool pixi_daemon_is_done(const struct pixi_daemon_conn *c);
 /* The reading goes on when enough calls are answered. */
 void pixi_daemon_consider_reading(struct pixi_daemon_conn *c);
 /* daemon.allow is another: who may not come any more goes, and so do subscriptions that it does not cover. */

@@ -1,5 +1,6 @@
 """The daemon's local socket: what a program sees of it."""
 
+import contextlib
 import json
 import os
 import signal
@@ -435,6 +436,44 @@ def test_permissions_that_are_narrowed(hub, daemon):
         program.wait_note("message", filter="event/a", payload="after")
         assert not [p for m, p in program.notes if m == "message"]
         assert program.call("status")["programs"]["subscriptions"] == 1
+
+
+def test_a_program_that_has_said_all_goes_with_its_last_subscription(hub, daemon):
+    machine = daemon(hub(), daemon__allow=[{"uid": os.getuid(), "publish": ["#"], "subscribe": ["#"]}])
+    text = json.loads(machine.file.read_text())
+    with machine.local() as program:
+        for filter in ("event/a", "event/b"):
+            program.call("subscribe", filter=filter)
+        program.sock.shutdown(socket.SHUT_WR)
+        program.notes.clear()
+        machine.wait_status(lambda s: s["programs"]["subscriptions"] == 2)
+        text["daemon"]["allow"][0]["subscribe"] = ["event/c"]
+        machine.file.write_text(json.dumps(text))
+        os.kill(machine.proc.pid, signal.SIGHUP)
+        for filter in ("event/a", "event/b"):
+            program.wait_note("unsubscribed", filter=filter)
+        with pytest.raises(Gone):
+            program.wait_note("message")
+
+
+def test_many_filters(hub, daemon):
+    """Each message goes to the program whose filter it is."""
+    server = hub()
+    with contextlib.ExitStack() as stack:
+        machine = daemon(server)
+        programs = [stack.enter_context(machine.local()) for _ in range(3)]
+        for i in range(900):
+            programs[i % 3].call("subscribe", filter=f"event/{i}")
+        for i in range(0, 900, 3):
+            programs[1].call("unsubscribe", filter=f"event/{i + 1}")
+        other = stack.enter_context(Rpc(server))
+        for i in range(900):
+            other.call("publish", topic=f"event/{i}", payload=i)
+        for i, program in enumerate(programs):
+            want = [k for k in range(900) if k % 3 == i and i != 1]
+            if want:
+                program.wait_note("message", payload=want[-1])
+            assert [p["payload"] for m, p in program.notes if m == "message"] == want[:-1]
 
 
 def test_a_subscription_that_waits_is_narrowed_too(daemon, free_port):
