@@ -164,12 +164,14 @@ static void put_outbox(struct pixi_buf *b, struct pixi_cur result)
 {
     static const struct {
         const char *member, *words;
-    } rows[] = {{"refused_full", "refused as it was full"},
-                {"failed", "not taken, as the disk failed"},
-                {"dropped", "dropped to make room"},
-                {"expired", "expired"},
-                {"rejected", "refused by the server for good: pixi-ws-client status --rejected"},
-                {"in_doubt", "in doubt: the server lost its log"}};
+    } rows[] = {
+        {"refused_full", "refused as it was full"},
+        {"failed", "not taken, as the disk failed"},
+        {"put_off", "times the server put one off: it goes again by itself; why, says the last error"},
+        {"dropped", "dropped to make room"},
+        {"expired", "expired"},
+        {"rejected", "refused by the server for good: pixi-ws-client status --rejected"},
+        {"in_doubt", "in doubt: the server lost its log"}};
     struct pixi_cur o = member(result, "outbox"), disk = member(o, "disk");
 
     pixi_buf_putf(b, "outbox    %" PRIu64 " messages wait, ", number(o, "messages"));
@@ -198,6 +200,9 @@ static void put_rest(struct pixi_buf *b, struct pixi_cur result)
 
     pixi_buf_putf(b, "programs  %" PRIu64 " connected, subscribed to %" PRIu64 " filters\n",
                   number(programs, "connected"), number(programs, "subscriptions"));
+    if (number(programs, "not_reading"))
+        pixi_buf_putf(b, "          %" PRIu64 " of them do not read their answers: they are not read from\n",
+                      number(programs, "not_reading"));
     if (number(programs, "messages_skipped"))
         pixi_buf_putf(b, "          %" PRIu64 " messages passed over, as a program reads too slowly\n",
                       number(programs, "messages_skipped"));

@@ -416,7 +416,7 @@ static const struct end_row calls[] = {
     {PIXI_E_TOPIC, PIXI_EXIT_USAGE, "usage", true, "bad topic or filter",
      "a topic has no '+' or '#'; in a filter '+' stands for a whole level and '#' for the rest"},
     {PIXI_E_STORAGE, PIXI_EXIT_CHECK, "limits", false, "the server's storage is full",
-     "remove retained messages that nobody needs, or let the server's operator raise its limits"},
+     "let the server's operator free its disk, or raise its limits; or remove retained messages"},
     {PIXI_E_LIMIT, PIXI_EXIT_CHECK, "limits", false, "over a limit of the server",
      "ask for less at a time, or let the server's operator raise the limit"},
     {PIXI_E_RATE, PIXI_EXIT_CHECK, "limits", false, "over a limit of the server",

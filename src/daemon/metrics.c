@@ -49,6 +49,8 @@ void pixi_daemon_put_metrics(const struct pixi_daemon *d, struct pixi_buf *b)
         {"outbox_refused_total", "counter", "Messages that were not taken, as the outbox was full.",
          s.refused_full},
         {"outbox_failed_total", "counter", "Messages that were not taken, as the disk failed.", s.failed},
+        {"outbox_put_off_total", "counter", "Answers of the server that it takes a message later.",
+         d->counters.put_off},
         {"outbox_dropped_total", "counter", "Messages that made room for others.", s.dropped},
         {"outbox_expired_total", "counter", "Messages that expired before they were sent.", s.expired},
         {"outbox_rejected_total", "counter", "Messages that the server refused for good.", s.rejected},

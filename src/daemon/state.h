@@ -107,6 +107,7 @@ struct pixi_daemon_counters {
     uint64_t connections, refused_connections, calls, errors;
     uint64_t messages_in, messages_out, skipped; /* skipped: a slow reader's, had again or told as a gap */
     uint64_t connects, losses, silent;           /* of the connection to the server */
+    uint64_t put_off;                            /* answers of the server: not now */
     uint64_t unsent;                             /* notifications that no connection was there for */
 };
 

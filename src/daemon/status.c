@@ -63,6 +63,7 @@ static void put_outbox(const struct pixi_daemon *d, struct pixi_json_out *w)
                 {"stored", s.stored},
                 {"refused_full", s.refused_full},
                 {"failed", s.failed},
+                {"put_off", d->counters.put_off},
                 {"dropped", s.dropped},
                 {"expired", s.expired},
                 {"rejected", s.rejected},
@@ -97,6 +98,16 @@ static void put_failure(const struct pixi_daemon *d, struct pixi_json_out *w)
     pixi_json_close_object(w);
 }
 
+/* Programs that do not read what they were answered. */
+static uint64_t count_deaf(const struct pixi_daemon *d)
+{
+    uint64_t count = 0;
+
+    for (struct pixi_list *l = d->conns.next; l != &d->conns; l = l->next)
+        count += !pixi_daemon_has_room(PIXI_LIST_ITEM(l, struct pixi_daemon_conn, in_daemon), 0);
+    return count;
+}
+
 void pixi_daemon_put_status(struct pixi_daemon *d, struct pixi_json_out *w)
 {
     pixi_json_open_object(w);
@@ -109,6 +120,7 @@ void pixi_daemon_put_status(struct pixi_daemon *d, struct pixi_json_out *w)
     pixi_json_open_object(w);
     put_number(w, "connected", d->conn_count);
     put_number(w, "subscriptions", d->filter_count);
+    put_number(w, "not_reading", count_deaf(d));
     put_number(w, "messages_skipped", d->counters.skipped);
     pixi_json_close_object(w);
     pixi_daemon_put_measure(d, w);

@@ -140,6 +140,7 @@ static void on_publish_answer(struct pixi_uplink *u, void *ctx, const struct pix
     } else {
         d->last_failure = *f;
         d->failed_wall_ms = pixi_clock_wall_ms();
+        d->counters.put_off++;
         if (f->err != PIXI_E_RATE && f->err != PIXI_E_LIMIT)
             pixi_outbox_unanswered(d->outbox, m); /* perhaps the server has it all the same */
         pixi_outbox_later(d->outbox, m, f->retry_after_ms ? f->retry_after_ms : LATER_MS, pixi_daemon_now(d));

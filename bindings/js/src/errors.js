@@ -78,7 +78,7 @@ const CALLS = {
   "-32003": ["FAILED", "limits", false, "ask for less at a time, or let the server's operator raise the limit"],
   "-32004": ["NO_RESPONDER", "request", true, "start the program that answers it"],
   "-32005": ["TIMEOUT", "request", false, "check the program that should answer, or wait longer"],
-  "-32006": ["FAILED", "limits", false, "remove retained messages that nobody needs, or raise the server's limits"],
+  "-32006": ["FAILED", "limits", false, "free the server's disk, or raise its limits; or remove retained messages"],
   "-32007": [
     "USAGE",
     "usage",
