@@ -42,7 +42,7 @@ static void put_ground(const struct city *c, char id[CITY_ID_MAX], struct pixi_b
 static void put_name(const struct city *c, char id[CITY_ID_MAX], struct pixi_buf *b)
 {
     snprintf(id, CITY_ID_MAX, "demo-name");
-    pixi_buf_putf(b, "{\"x\":%d,\"y\":%d,\"text\":\"Pixi City\",\"size\":48,\"tint\":\"#334155\",\"z\":50}",
+    pixi_buf_putf(b, "{\"x\":%d,\"y\":%d,\"text\":\"Pixi City\",\"size\":48,\"tint\":\"#64748b\",\"z\":50}",
                   (int)c->blocks * BLOCK / 2, -60);
 }
 
