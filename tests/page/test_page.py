@@ -69,6 +69,21 @@ def test_every_kind_is_drawn(page_hub, open_page, rpc, publish_all, png):
         page.wait_colour(*page.window(7.5 * 64, 2.2 * 64), RED)
 
 
+def test_words_in_ever_new_colours_are_held_in_a_few(page_hub, open_page, rpc, publish_all):
+    server = page_hub()
+    page = open_page(server, query="?draw=canvas").open()
+    for turn in range(6):
+        colours = [f"#{turn:x}0{i:02x}ff" for i in range(100)]
+        publish_all(
+            rpc(server),
+            [(f"scene/objects/{i}", {"x": i % 10 * 100, "y": i // 10 * 100, "text": "█a", "tint": c}) for i, c in enumerate(colours)],
+        )
+        page.wait("pixiPage.object('99')?.look.tint === arg", int(colours[99][1:], 16))
+        page.wait_drawn(100)
+        page.do("await page.evaluate(() => new Promise(requestAnimationFrame))")
+    assert 100 <= page.report()["copies"] <= 2 * 400
+
+
 def test_a_click_and_a_pull_are_heard(page_hub, open_page, put, listen):
     server = page_hub()
     put(server, "tram-7", x=0, y=0, width=60, label="Tram 7", data={"line": 7, "to": "<b>Centre</b>"})

@@ -228,6 +228,7 @@ class Page {
       objects: this.store.objects.size,
       tiles: this.store.tiles.size,
       mistakes: this.store.mistakes.size,
+      copies: this.stage.copies,
       drawn: this.stage.layers.visible.length,
       waiting: this.store.waitingCount,
       moving: this.store.moving.size,

@@ -1,5 +1,5 @@
 // Letters as pictures: a text that changes costs no new texture. Bounded, however many letters the world has.
-import { BitmapFont, TextStyle, type TextStyleOptions } from "pixi.js";
+import { BitmapFont, Cache, TextStyle, type TextStyleOptions, type Texture } from "pixi.js";
 
 const FAMILY = "system-ui, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif";
 const LETTERS_MAX = 1500;
@@ -27,6 +27,11 @@ export const WORDS_SIZE = 48;
 /** White, to be tinted; of WORDS_SIZE, to be scaled. */
 export function installWords(resolution: number): void {
   install(WORDS, { fontSize: WORDS_SIZE, fill: "#ffffff" }, resolution);
+}
+
+export function wordsTextures(): Texture[] {
+  const { chars } = Cache.get<BitmapFont>(`${WORDS}-bitmap`);
+  return Object.values(chars).flatMap(({ texture }) => texture ?? []);
 }
 
 export function wordsStyle(): TextStyle {

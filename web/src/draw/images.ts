@@ -53,6 +53,10 @@ export class Images {
     this.makeRoom(0);
   }
 
+  textures(): Texture[] {
+    return [...this.held.values()].flatMap(({ texture }) => texture ?? []);
+  }
+
   private async load(source: string, held: Held): Promise<void> {
     try {
       this.keep(await decode(source), held);

@@ -5,6 +5,7 @@ import type { Look } from "../scene/look.js";
 import { sizeOf } from "../scene/shape.js";
 import { knownLetters, WORDS_SIZE, wordsStyle } from "./fonts.js";
 import type { Images } from "./images.js";
+import { noteTint } from "./tints.js";
 
 const LARGE = 300; // units: larger ones would show the atlas's pixels
 
@@ -99,7 +100,7 @@ class Words implements Node {
   show(look: Look): void {
     const text = knownLetters(look.text);
     if (this.container.text !== text) this.container.text = text;
-    this.container.tint = look.tint;
+    noteTint((this.container.tint = look.tint));
     this.container.alpha = look.alpha;
   }
 
@@ -128,7 +129,7 @@ class Picture implements Node {
       this.container.texture = this.images.use(look.source) ?? Texture.EMPTY;
       this.images.release(look.source); // it was counted before
     }
-    this.container.tint = look.tint;
+    noteTint((this.container.tint = look.tint));
     this.container.alpha = look.alpha;
   }
 

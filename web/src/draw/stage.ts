@@ -1,12 +1,12 @@
 // Everything that is drawn on the map, once a frame where something changed.
 import "pixi.js/unsafe-eval";
-import { autoDetectRenderer, Container, Graphics, type Renderer, RendererType } from "pixi.js";
+import { autoDetectRenderer, Container, Graphics, type Renderer, RendererType, type Texture } from "pixi.js";
 import type { Camera, Rect } from "../camera.js";
 import type { Entry } from "../scene/entry.js";
 import { radiusOf } from "../scene/shape.js";
 import type { Store } from "../scene/store.js";
 import type { Bulk } from "./bulk.js";
-import { installWords } from "./fonts.js";
+import { installWords, wordsTextures } from "./fonts.js";
 import { Grid } from "./grid.js";
 import { Images } from "./images.js";
 import { Labels } from "./labels.js";
@@ -14,6 +14,7 @@ import { Layers } from "./layers.js";
 import { Particles } from "./particles.js";
 import { Stamps } from "./stamps.js";
 import { Tiles } from "./tiles.js";
+import { boundTints, countCopies } from "./tints.js";
 
 const MARGIN = 0.6; // of a view, prepared beyond each side
 const LABELS_MS = 250;
@@ -124,6 +125,15 @@ export class Stage {
     return new Stage(renderer as Renderer, theme);
   }
 
+  private textures(): Texture[] {
+    return [...wordsTextures(), ...this.images.textures()];
+  }
+
+  /** Pictures and letters that are held in a colour. */
+  get copies(): number {
+    return countCopies(this.textures());
+  }
+
   resize(width: number, height: number): void {
     this.renderer.resize(width, height);
     this.isForced = true;
@@ -162,6 +172,7 @@ export class Stage {
     this.drawRing(this.selected, camera, 2.5, 1);
     this.drawPull(camera);
     this.bulk.upload();
+    boundTints(() => this.textures());
     this.renderer.render(this.root);
     return true;
   }

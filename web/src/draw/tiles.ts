@@ -3,6 +3,7 @@ import { Container, Sprite, Texture } from "pixi.js";
 import type { Rect } from "../camera.js";
 import type { Tile } from "../scene/store.js";
 import type { Images } from "./images.js";
+import { noteTint } from "./tints.js";
 
 const SIDE = 256;
 const COUNT_MAX = 4000;
@@ -34,6 +35,7 @@ export class Tiles {
   private show(topic: string, tile: Tile, x: number, y: number, side: number): void {
     const texture = tile.image ? (this.images.use(tile.image) ?? Texture.EMPTY) : Texture.WHITE;
     const sprite = new Sprite({ texture, tint: tile.colour, alpha: tile.alpha, zIndex: tile.zoom });
+    if (tile.image) noteTint(tile.colour);
     sprite.position.set(x, y);
     sprite.scale.set(side / Math.max(1, texture.width), side / Math.max(1, texture.height));
     this.container.addChild(sprite);
