@@ -1,5 +1,7 @@
 #include "hub/state.h"
 
+#include <stdlib.h>
+
 /* A message looked at costs less than one delivered; this many cost the same. */
 enum { LOOKS_PER_MESSAGE = 16 };
 
@@ -118,11 +120,21 @@ static void settle(struct pixi_hub_entry *e)
     go_live(e);
     if (!e->group)
         return;
+    pixi_hub_group_settle(e->group);
     for (struct pixi_list *l = e->group->members.next; l != &e->group->members; l = l->next) {
         member = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node);
         if (member->is_synced && member->peer->pumping != PIXI_HUB_LOST)
             go_live(member);
     }
+}
+
+void pixi_hub_group_settle(struct pixi_hub_group *group)
+{
+    free(group->given_back);
+    group->given_back = NULL;
+    group->given_back_count = 0;
+    group->whole_from = 0;
+    group->owed = pixi_hub_range_empty();
 }
 
 static void lose_peer(struct pixi_hub_peer *peer, int err)
@@ -142,9 +154,37 @@ static void lose(struct pixi_hub_entry *e, int err)
         lose_peer(e->peer, err);
         return;
     }
-    e->group->owed = pixi_hub_range_empty();
+    pixi_hub_group_settle(e->group);
     for (struct pixi_list *l = e->group->members.next; l != &e->group->members; l = l->next)
         lose_peer(PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_node)->peer, err);
+}
+
+/* Where it stands among what was given back, or would. */
+static size_t find_given_back(const struct pixi_hub_group *group, uint64_t offset)
+{
+    size_t low = 0, high = group->given_back_count, middle;
+
+    while (low < high) {
+        middle = low + (high - low) / 2;
+        if (group->given_back[middle] < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static bool is_given_back(const struct pixi_hub_group *group, uint64_t offset)
+{
+    size_t at = find_given_back(group, offset);
+
+    return at < group->given_back_count && group->given_back[at] == offset;
+}
+
+/* Of what is read for a group, some other members had. */
+static bool is_had(const struct pixi_hub_entry *e, uint64_t offset)
+{
+    return e->group && offset < e->group->whole_from && !is_given_back(e->group, offset);
 }
 
 static int on_message(void *ctx, const struct pixi_msg *msg)
@@ -153,6 +193,10 @@ static int on_message(void *ctx, const struct pixi_msg *msg)
     struct pixi_hub_entry *e = pixi_hub_entry_of(peer->reading);
     int rc;
 
+    if (is_had(e, msg->pos.offset)) {
+        e->group->owed.next = msg->pos.offset + 1;
+        return PIXI_OK;
+    }
     peer->hub->encoding++;
     e->pub.also = NULL;
     rc = e->phase == PIXI_HUB_SNAPSHOTS ? pixi_hub_hand(peer->hub, e, msg, PIXI_HUB_RETAINED)
@@ -247,4 +291,77 @@ int pixi_hub_pump(struct pixi_hub *hub, struct pixi_hub_peer *peer, struct pixi_
     if (peer->pumping == PIXI_HUB_PUMPING)
         peer->pumping = PIXI_HUB_IDLE;
     return has_work(peer) || pixi_hub_has_waiting_history(peer) ? PIXI_MORE : PIXI_OK;
+}
+
+/* --- what a member gives back ---------------------------------------------------------------------------------- */
+
+/* Without memory for it everything from there on comes once more: that loses nothing. */
+static void add_given_back(struct pixi_hub_group *group, uint64_t offset)
+{
+    size_t at = find_given_back(group, offset), count = group->given_back_count;
+    uint64_t *more = realloc(group->given_back, (count + 1) * sizeof *more);
+
+    if (!more) {
+        group->whole_from = offset < group->whole_from ? offset : group->whole_from;
+        return;
+    }
+    group->given_back = more;
+    if (at < count && more[at] == offset)
+        return;
+    memmove(more + at + 1, more + at, (count - at) * sizeof *more);
+    more[at] = offset;
+    group->given_back_count++;
+}
+
+static void owe(struct pixi_hub_group *group, uint64_t offset, uint64_t head)
+{
+    struct pixi_hub_range *r = &group->owed;
+
+    if (!group->whole_from)
+        group->whole_from = pixi_hub_range_is_empty(r) ? head + 1 : r->next;
+    if (pixi_hub_range_is_empty(r))
+        *r = (struct pixi_hub_range){offset, offset};
+    r->next = offset < r->next ? offset : r->next;
+    r->last = offset > r->last ? offset : r->last;
+    add_given_back(group, offset);
+}
+
+/* A read that is under way does not know of what lies before it. */
+static void interrupt(struct pixi_hub *hub, struct pixi_hub_group *group)
+{
+    struct pixi_hub_entry *reader = group->reader;
+
+    if (!reader)
+        return;
+    hub->store->call->cancel(hub->store, &reader->peer->read);
+    reader->peer->reading = NULL;
+    end_reader(reader);
+}
+
+static bool has_others(const struct pixi_hub_entry *e)
+{
+    return e->group->members.next != &e->in_node || e->group->members.prev != &e->in_node;
+}
+
+void pixi_hub_give_back(struct pixi_hub *hub, struct pixi_hub_peer *peer, const uint64_t *offsets,
+                        size_t count)
+{
+    uint64_t head = hub->store->call->head(hub->store).offset;
+    struct pixi_hub_entry *e, *other;
+
+    assert(!hub->calling && peer->hub == hub);
+    for (struct pixi_list *l = peer->subs.next; count && l != &peer->subs; l = l->next) {
+        e = PIXI_LIST_ITEM(l, struct pixi_hub_entry, in_peer);
+        if (!e->group || !has_others(e))
+            continue;
+        interrupt(hub, e->group);
+        for (size_t i = 0; i < count; i++)
+            owe(e->group, offsets[i], head);
+        for (struct pixi_list *m = e->group->members.next; m != &e->group->members; m = m->next) {
+            other = PIXI_LIST_ITEM(m, struct pixi_hub_entry, in_node);
+            pixi_hub_fall_behind(other);
+            if (other != e && has_work(other->peer))
+                wake(other->peer);
+        }
+    }
 }

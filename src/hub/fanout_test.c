@@ -209,6 +209,40 @@ static void subscribed_while_it_was_under_way(void **state)
     fake_saw("A h/# synced; B $share/g/h/# synced; ");
 }
 
+/* What A took and did not acknowledge goes to others, what they had does not come again. */
+static void what_a_member_gave_back(void **state)
+{
+    const uint64_t offsets[] = {3, 1}, again[] = {5};
+
+    (void)state;
+    subscribe(&a, "$share/g/t/#", 1, 0, 0);
+    subscribe(&b, "$share/g/t/#", 1, 0, 0);
+    pump(&a);
+    pump(&b);
+    fake_saw("A $share/g/t/# synced; B $share/g/t/# synced; ");
+    for (int i = 1; i <= 4; i++)
+        fake_publish(&c, "t/1", (const char[]){(char)('0' + i), 0}, PIXI_MSG_QOS1, NULL);
+    fake_saw(
+        "A $share/g/t/# t/1=1@1; B $share/g/t/# t/1=2@2; A $share/g/t/# t/1=3@3; B $share/g/t/# t/1=4@4; ");
+    b.room = 0;
+    pixi_hub_give_back(&fake.hub, &a.peer, offsets, 2);
+    fake_leave(&a);
+    fake_publish(&c, "t/1", "5", PIXI_MSG_QOS1, NULL); /* behind what was given back */
+    pump(&b);
+    fake_saw("B woken; ");
+    b.room = 1;
+    pump(&b);
+    fake_saw("B $share/g/t/# t/1=1@1; ");
+    b.room = 10;
+    pump(&b);
+    fake_saw("B $share/g/t/# t/1=3@3; B $share/g/t/# t/1=5@5; ");
+    fake_publish(&c, "t/1", "6", PIXI_MSG_QOS1, NULL);
+    fake_saw("B $share/g/t/# t/1=6@6; ");
+    pixi_hub_give_back(&fake.hub, &b.peer, again, 1); /* nobody else is there */
+    pump(&b);
+    fake_saw("");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +254,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(lost_when_the_room_is_too_small, begin, end),
         cmocka_unit_test_setup_teardown(announced_to_who_subscribes, begin, end),
         cmocka_unit_test_setup_teardown(subscribed_while_it_was_under_way, begin, end),
+        cmocka_unit_test_setup_teardown(what_a_member_gave_back, begin, end),
     };
 
     return cmocka_run_group_tests_name("hub/fanout", tests, NULL, NULL);

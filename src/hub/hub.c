@@ -143,6 +143,7 @@ static void leave_node(struct pixi_hub *hub, struct pixi_trie_node *node, struct
 {
     if (group && pixi_list_is_empty(&group->members)) {
         pixi_list_remove(&group->in_node);
+        pixi_hub_group_settle(group);
         free(group);
     }
     pixi_trie_prune(&hub->trie, node);

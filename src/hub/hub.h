@@ -248,6 +248,11 @@ static inline bool pixi_hub_has_owed(const struct pixi_hub_peer *peer)
  * to answer time out. Subscriptions and publishes go on. */
 void pixi_hub_hang_up(struct pixi_hub *hub, struct pixi_hub_peer *peer);
 
+/* pixi_hub_give_back -- a peer leaves (pixi_hub_leave comes next) that took stored messages by shared subscriptions and did
+ * not acknowledge them: other members get them, when they have room. Where it was the last member, nobody does. */
+void pixi_hub_give_back(struct pixi_hub *hub, struct pixi_hub_peer *peer, const uint64_t *offsets,
+                        size_t count);
+
 /* pixi_hub_announce -- give a message of the server's own to who subscribes now; never stored. */
 void pixi_hub_announce(struct pixi_hub *hub, const struct pixi_msg *msg);
 

@@ -25,6 +25,11 @@ static struct pixi_sent *slot(const struct pixi_session *s, uint32_t i)
     return &s->sent[(s->sent_first + i) & (s->sent_cap - 1)];
 }
 
+const struct pixi_sent *pixi_session_unacknowledged(const struct pixi_session *s, uint32_t i)
+{
+    return slot(s, i);
+}
+
 /* The slot's index; sent_len: none. Most often it is the first one. */
 static uint32_t find(const struct pixi_session *s, uint16_t id)
 {

@@ -63,6 +63,9 @@ int pixi_session_send(struct pixi_session *s, uint64_t offset, unsigned qos, con
 int pixi_session_send_tagged(struct pixi_session *s, uint64_t offset, unsigned qos, uint32_t tag,
                              uint8_t flags, const struct pixi_sent **sent);
 
+/* pixi_session_unacknowledged -- slot i below sent_len, in order of sending; some are over. */
+const struct pixi_sent *pixi_session_unacknowledged(const struct pixi_session *s, uint32_t i);
+
 /* Acknowledgements. false: no message with this identifier waits for that, the client is to be told 0x92, or nothing.
  *   puback    QoS 1 is over
  *   pubrec    PUBREL is due (also when it came before); is_refused: the client does not want it, it is over

@@ -35,6 +35,9 @@ struct pixi_hub_entry;
 struct pixi_hub_group {
     struct pixi_list in_node, members;
     struct pixi_hub_range owed;
+    uint64_t whole_from;  /* of the range: from here on everything, before it what members gave back */
+    uint64_t *given_back; /* owned; offsets, ascending */
+    size_t given_back_count;
     struct pixi_hub_entry *reader; /* the member that reads what is owed; NULL: none */
     bool is_waited;                /* another member wanted to meanwhile */
     size_t name_len;
@@ -144,6 +147,8 @@ bool pixi_hub_is_wanted(void *ctx, const struct pixi_msg *msg);
 /* catchup.c */
 
 void pixi_hub_fall_behind(struct pixi_hub_entry *e);
+/* Nothing is owed to it any more, or it goes. */
+void pixi_hub_group_settle(struct pixi_hub_group *group);
 /* Before the entry goes. */
 void pixi_hub_stop_reading(struct pixi_hub *hub, struct pixi_hub_entry *e);
 

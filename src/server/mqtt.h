@@ -29,6 +29,7 @@ enum {
     /* bits of pixi_sent.flags; its tag is a Subscription Identifier */
     PIXI_MQTT_RETAINED = 1 << 0, /* sent with RETAIN */
     PIXI_MQTT_SEVERAL = 1 << 1,  /* for other subscriptions, too */
+    PIXI_MQTT_OF_GROUP = 1 << 2, /* by a shared subscription */
 };
 
 /* What the records of a durable store begin with, how much of a key's hash names them, and how they are written. */

@@ -337,8 +337,8 @@ static int deliver_0(struct pixi_mqtt_session *o, const struct wants *w, struct 
 static int deliver_1_2(struct pixi_mqtt_session *o, const struct wants *w, struct pixi_mqtt_packet *p)
 {
     const struct pixi_msg *msg = o->server->mqtt.out.msg;
-    unsigned flags =
-        (p->publish.is_retain ? PIXI_MQTT_RETAINED : 0u) | (w->is_several ? PIXI_MQTT_SEVERAL : 0u);
+    unsigned flags = (p->publish.is_retain ? PIXI_MQTT_RETAINED : 0u) |
+                     (w->is_several ? PIXI_MQTT_SEVERAL : 0u) | (w->is_shared ? PIXI_MQTT_OF_GROUP : 0u);
     const struct pixi_sent *sent;
     int rc;
 

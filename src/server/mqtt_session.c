@@ -122,6 +122,22 @@ static void cut(struct pixi_mqtt_session *o)
     o->conn = NULL;
 }
 
+/* QoS 1 that was sent by a shared subscription goes to another member; QoS 2 must not (§4.8.2). */
+static void give_back(struct pixi_mqtt_session *o)
+{
+    uint64_t *offsets = malloc(o->s.sent_len * sizeof *offsets);
+    const struct pixi_sent *sent;
+    size_t count = 0;
+
+    for (uint32_t i = 0; offsets && i < o->s.sent_len; i++) {
+        sent = pixi_session_unacknowledged(&o->s, i);
+        if (sent->state == PIXI_SENT_WAITS_ACK && sent->flags & PIXI_MQTT_OF_GROUP)
+            offsets[count++] = sent->offset;
+    }
+    pixi_hub_give_back(&o->server->hub, &o->peer, offsets, count);
+    free(offsets);
+}
+
 void pixi_mqtt_session_end(struct pixi_mqtt_session *o, enum pixi_mqtt_wills wills)
 {
     struct pixi_server *s = o->server;
@@ -132,6 +148,7 @@ void pixi_mqtt_session_end(struct pixi_mqtt_session *o, enum pixi_mqtt_wills wil
     o->state = PIXI_MQTT_ENDED;
     pixi_mqtt_session_drop_will(o);
     pixi_mqtt_drop_requests(o);
+    give_back(o);
     pixi_mqtt_forget_records(o); /* while the hub still knows the subscriptions */
     pixi_hub_leave(&s->hub, &o->peer);
     pixi_mqtt_drop_incoming(o);
@@ -319,6 +336,7 @@ int pixi_mqtt_sessions_init(struct pixi_server *s)
 static void leave(struct pixi_mqtt_session *o)
 {
     pixi_mqtt_save_last(o);
+    pixi_session_clear(&o->s);
     o->has_records = false;
     free(o->will);
     o->will = NULL;

@@ -1,5 +1,7 @@
 """Rules of MQTT that concern sessions, one by one: docs/mqtt5.md says which is held by which test."""
 
+import signal
+
 import pytest
 from mqtt import (
     CONNACK,
@@ -188,6 +190,46 @@ def test_filters_are_compared_as_they_are(broker, peer):
     body = b"\0\1" + props({}) + string("t/a") + string("t/A")
     a.send(packet(UNSUBSCRIBE, 2, body))
     assert a.expect(11).codes == [0x11, 0]
+
+
+@pytest.mark.parametrize("is_durable", (False, True))
+def test_qos_1_of_a_shared_subscription_goes_on_to_another_client(broker, peer, tmp_path, is_durable):
+    """What a client did not acknowledge before its session ended: once each, and nothing that was acknowledged."""
+    s = broker(*(("--data", tmp_path / "data") if is_durable else ()))
+    a, b, c = peer(s), peer(s), peer(s)
+    for member in (a, b):
+        member.subscribe(("$share/g/t/#", 1))
+    for i in range(8):
+        c.put("t/1", str(i))
+    given = [a.expect(PUBLISH) for _ in range(4)]
+    for _ in range(4):
+        b.take(1)
+    a.ack(PUBACK, given[1].id)
+    a.ping()
+    assert b.is_quiet(0.1)
+    a.sock.close()
+    assert [b.take(1).payload for _ in range(3)] == [given[i].payload for i in (0, 2, 3)]
+    c.put("t/1", "new")
+    assert b.take(1).payload == b"new" and b.is_quiet()
+
+
+def test_qos_1_of_a_shared_subscription_goes_on_after_a_crash(again, peer):
+    """The session ends while its client is away and the server was killed in between: nothing is lost."""
+    s = again()
+    a, b, c = peer(s, id="a", properties={"session_expiry": 2}), peer(s, id="b", properties=STAYS), peer(s)
+    for member in (a, b):
+        member.subscribe(("$share/g/t", 1))
+    for i in range(6):
+        c.put("t", str(i))
+    given = {a.expect(PUBLISH).payload for _ in range(3)}
+    had = {b.take(1).payload for _ in range(3)}
+    s = again(signal.SIGKILL)
+    b, c = peer(s, id="b", clean=False, properties=STAYS), peer(s)
+    while not given <= had:
+        had.add(b.take(1).payload)
+    c.put("t", "new")
+    while b.take(1).payload != b"new":
+        pass
 
 
 def test_qos_2_of_a_shared_subscription_stays_with_its_client(broker, peer):
