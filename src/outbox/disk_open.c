@@ -41,7 +41,11 @@ static const char *const upgrades[VERSION - 1] = {
     "ALTER TABLE state ADD COLUMN stored_seq INTEGER NOT NULL DEFAULT 0",
 };
 
-static const struct pixi_db_schema schema = {APPLICATION_ID, VERSION, schema_sql, tables, upgrades};
+static const struct pixi_db_schema schema = {.application_id = APPLICATION_ID,
+                                             .version = VERSION,
+                                             .sql = schema_sql,
+                                             .tables = tables,
+                                             .upgrades = upgrades};
 
 #define COLUMNS "id, seq, flags, accepted_ms, expires_ms, owner, sender, topic, headers, payload"
 

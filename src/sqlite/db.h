@@ -21,6 +21,10 @@ struct pixi_db_schema {
     const struct pixi_db_table *tables; /* in the order of salvage; ends with name NULL */
     const char *const
         *upgrades; /* SQL that makes a file of version i + 1 one of version i + 2: version - 1 of them */
+    /* Of a damaged file of a version before, salvaged as they are into tables that this SQL makes: whoever opened it
+     * brings them over. NULL: none. */
+    const char *old_sql;
+    const struct pixi_db_table *old_tables;
 };
 
 struct pixi_db_options {

@@ -169,17 +169,40 @@ static int prepare_put(struct copy *c)
     return rc;
 }
 
-static int copy_all(sqlite3 *from, const struct pixi_db_options *o, struct pixi_db *db)
+static int copy_tables(sqlite3 *from, const struct pixi_db_table *tables, struct pixi_db *db)
 {
-    int rc = pixi_db_exec(db, "BEGIN IMMEDIATE");
+    int rc = SQLITE_OK;
 
-    for (const struct pixi_db_table *t = o->schema->tables; rc == SQLITE_OK && t->name; t++) {
+    for (const struct pixi_db_table *t = tables; rc == SQLITE_OK && t->name; t++) {
         struct copy c = {.from = from, .to = db, .table = t, .last = INT64_MIN};
 
         rc = prepare_put(&c);
         if (rc == SQLITE_OK)
             rc = copy_table(&c);
         sqlite3_finalize(c.put);
+    }
+    return rc;
+}
+
+static bool is_older(sqlite3 *from, const struct pixi_db_schema *schema)
+{
+    const struct pixi_db db = {.handle = from};
+    int64_t version;
+
+    return pixi_db_int(&db, "PRAGMA user_version", &version) == SQLITE_OK && version < schema->version;
+}
+
+static int copy_all(sqlite3 *from, const struct pixi_db_options *o, struct pixi_db *db)
+{
+    const struct pixi_db_schema *schema = o->schema;
+    int rc = pixi_db_exec(db, "BEGIN IMMEDIATE");
+
+    if (rc == SQLITE_OK)
+        rc = copy_tables(from, schema->tables, db);
+    if (rc == SQLITE_OK && schema->old_sql && is_older(from, schema)) {
+        rc = pixi_db_exec(db, schema->old_sql);
+        if (rc == SQLITE_OK)
+            rc = copy_tables(from, schema->old_tables, db);
     }
     return rc == SQLITE_OK ? pixi_db_exec(db, "COMMIT") : rc;
 }
