@@ -250,6 +250,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof windows / sizeof windows[0]; i++)
         compare(argv[1], windows[i]);
     close_store();
+    nftw(argv[1], remove_one, 8, FTW_DEPTH | FTW_PHYS); /* how many these were depends on the disk */
     start_with_many(argv[1]);
     nftw(argv[1], remove_one, 8, FTW_DEPTH | FTW_PHYS);
     return 0;

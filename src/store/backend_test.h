@@ -157,6 +157,36 @@ static inline void backend_sqlite_close(void)
     fault_begin();
 }
 
+/* The one number that the store's file answers with. */
+static inline int64_t backend_ask_file(const char *sql)
+{
+    sqlite3 *db;
+    sqlite3_stmt *s;
+    char path[128];
+    int64_t n;
+
+    snprintf(path, sizeof path, "%s/hub.db", backend_open.folder);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "fault"), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    n = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return n;
+}
+
+/* Statements without answer. */
+static inline void backend_change_file(const char *sql)
+{
+    sqlite3 *db;
+    char path[128];
+
+    snprintf(path, sizeof path, "%s/hub.db", backend_open.folder);
+    assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, "fault"), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
 enum { BACKEND_MEMORY, BACKEND_SQLITE, BACKENDS };
 
 static const struct backend backends[BACKENDS] = {

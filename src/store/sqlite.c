@@ -46,8 +46,10 @@ struct job {
         } trim;
         struct {
             enum { SWEEP_LOOKS, SWEEP_DROPS, SWEEP_CUTS } step;
-            struct pixi_buf bytes; /* what was found; then the offsets to be dropped */
-            uint64_t now_ms, from, next;
+            struct pixi_buf
+                bytes; /* what was found; then of it what nobody wants, as struct pixi_log_wanted */
+            uint64_t now_ms;
+            int64_t from, next;
         } sweep;
     };
     uint8_t bytes[];
@@ -120,27 +122,29 @@ static int run_sweep(struct pixi_job *base, void *ctx)
 
     switch (job->sweep.step) {
     case SWEEP_LOOKS: return pixi_log_wanted_look(ctx, job->sweep.from, &job->sweep.bytes, &job->sweep.next);
-    case SWEEP_DROPS: return pixi_log_wanted_drop(ctx, pixi_buf_cur(&job->sweep.bytes));
+    case SWEEP_DROPS:
+        return pixi_log_wanted_drop(ctx, (struct pixi_log_wanted *)(void *)job->sweep.bytes.bytes,
+                                    job->sweep.bytes.len / sizeof(struct pixi_log_wanted));
     default: return pixi_log_wanted_cut(ctx, job->sweep.now_ms);
     }
 }
 
-/* Of what was found, in place, the offsets of those that nobody wants. */
+/* Of what was found, in place, those that nobody wants. */
 static void ask(struct pixi_sqlite_store *s, struct job *job)
 {
     struct pixi_cur found = pixi_buf_cur(&job->sweep.bytes);
+    struct pixi_log_wanted wanted;
     struct pixi_msg msg;
     size_t len = 0;
 
-    while (pixi_log_next_wanted(&found, &msg)) {
+    while (pixi_log_next_wanted(&found, &wanted, &msg)) {
         if (msg.pos.offset > s->head.offset) /* not answered yet: nobody could say */
             continue;
         if (!pixi_msg_is_expired(&msg, job->sweep.now_ms) && s->store.is_wanted &&
             s->store.is_wanted(s->store.ctx, &msg))
             continue;
-        memcpy(job->sweep.bytes.bytes + len, &msg.pos.offset,
-               sizeof msg.pos.offset); /* never ahead of found */
-        len += sizeof msg.pos.offset;
+        memcpy(job->sweep.bytes.bytes + len, &wanted, sizeof wanted); /* never ahead of found */
+        len += sizeof wanted;
     }
     job->sweep.bytes.len = len;
 }
@@ -180,7 +184,6 @@ static void sweep(struct pixi_sqlite_store *s, uint64_t now_ms)
         return;
     job->base.kind = PIXI_JOB_READS;
     job->sweep.now_ms = now_ms;
-    job->sweep.from = 1;
     job->sweep.bytes = pixi_buf_init(SIZE_MAX);
     s->is_sweeping = true;
     if (pixi_worker_put(s->worker, &job->base) == PIXI_OK)

@@ -1,18 +1,36 @@
 #include "store/sqlite_log.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+
+#define SEGMENTS_SQL                                                                                         \
+    "CREATE TABLE segment (id INTEGER PRIMARY KEY, last INTEGER NOT NULL, body BLOB NOT NULL);"              \
+    "CREATE TABLE pinned (id INTEGER PRIMARY KEY, offsets BLOB NOT NULL);"
+/* By position: what comes together lies together, however the topics are spread. */
+#define LATEST_SQL                                                                                           \
+    "CREATE TABLE latest (position INTEGER PRIMARY KEY, topic BLOB NOT NULL UNIQUE, bytes INTEGER NOT NULL," \
+    " expires_ms INTEGER NOT NULL, body BLOB NOT NULL);"                                                     \
+    "CREATE INDEX latest_expires ON latest (expires_ms) WHERE expires_ms > 0;"
+
+const char pixi_log_segments_sql[] = SEGMENTS_SQL;
 
 static const struct pixi_db_table tables[] = {
-    {"log", "id", PIXI_DB_BY_NUMBER},      {"history", "id", PIXI_DB_BY_NUMBER},
-    {"message", "id", PIXI_DB_BY_NUMBER},  {"retained", "topic", PIXI_DB_BY_TEXT},
-    {"producer", "id", PIXI_DB_BY_NUMBER}, {"sent", "producer, seq", PIXI_DB_BY_TEXT},
-    {"record", "key", PIXI_DB_BY_TEXT},    {"wanted", "id", PIXI_DB_BY_NUMBER},
+    {"log", "id", PIXI_DB_BY_NUMBER},
+    {"history", "id", PIXI_DB_BY_NUMBER},
+    {"segment", "id", PIXI_DB_BY_NUMBER},
+    {"pinned", "id", PIXI_DB_BY_NUMBER},
+    {"latest", "position", PIXI_DB_BY_NUMBER},
+    {"producer", "id", PIXI_DB_BY_NUMBER},
+    {"sent", "producer, seq", PIXI_DB_BY_TEXT},
+    {"record", "key", PIXI_DB_BY_TEXT},
     {NULL, NULL, PIXI_DB_BY_TEXT},
 };
 
+/* The rows of version 1 are brought over by pixi_log_upgrade. */
+static const char *const upgrades[] = {SEGMENTS_SQL LATEST_SQL};
+
 const struct pixi_db_schema pixi_log_schema = {
     .application_id = 0x50697869, /* "Pixi" */
-    .version = 1,
+    .version = 2,
     .sql =
         "CREATE TABLE log (id INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, hash_key BLOB NOT NULL,"
         " head INTEGER NOT NULL, last_version INTEGER NOT NULL, retained INTEGER NOT NULL,"
@@ -21,42 +39,41 @@ const struct pixi_db_schema pixi_log_schema = {
         " wanted_trimmed INTEGER NOT NULL, probes INTEGER NOT NULL);"
         "CREATE TABLE history (id INTEGER PRIMARY KEY, filter BLOB NOT NULL, messages INTEGER NOT NULL,"
         " bytes INTEGER NOT NULL, dropped INTEGER NOT NULL, trimmed INTEGER NOT NULL, gap INTEGER NOT NULL);"
-        "CREATE TABLE message (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
-        " flags INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB NOT NULL, payload BLOB NOT NULL,"
-        " origin INTEGER NOT NULL);"
-        "CREATE TABLE wanted (id INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL,"
-        " flags INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB NOT NULL, payload BLOB NOT NULL,"
-        " origin INTEGER NOT NULL);"
-        "CREATE TABLE retained (topic BLOB PRIMARY KEY, id INTEGER NOT NULL, position INTEGER NOT NULL,"
-        " bytes INTEGER NOT NULL, expires_ms INTEGER NOT NULL) WITHOUT ROWID;"
-        "CREATE UNIQUE INDEX retained_position ON retained (position, id);"
-        "CREATE INDEX retained_expires ON retained (expires_ms) WHERE expires_ms > 0;"
         "CREATE TABLE producer (id INTEGER PRIMARY KEY, owner BLOB NOT NULL, uuid BLOB NOT NULL,"
         " low INTEGER NOT NULL, seqs INTEGER NOT NULL, active_ms INTEGER NOT NULL, UNIQUE (owner, uuid));"
         "CREATE INDEX producer_active ON producer (active_ms);"
         "CREATE TABLE sent (producer INTEGER NOT NULL, seq INTEGER NOT NULL, position INTEGER NOT NULL,"
         " content INTEGER NOT NULL, PRIMARY KEY (producer, seq)) WITHOUT ROWID;"
         "CREATE TABLE record (key BLOB PRIMARY KEY, value BLOB NOT NULL, version INTEGER NOT NULL) WITHOUT "
-        "ROWID;",
+        "ROWID;" SEGMENTS_SQL LATEST_SQL,
     .tables = tables,
+    .upgrades = upgrades,
+    .old_sql = pixi_log_sql_1,
+    .old_tables = pixi_log_tables_1,
 };
 
 static const char *const statements[PIXI_LOG_STATEMENTS] = {
-    [PIXI_LOG_PUT_MESSAGE] = "INSERT INTO message VALUES (?,?,?,?,?,?,?,?)",
-    [PIXI_LOG_DROP_MESSAGE] = "DELETE FROM message WHERE id = ?",
+    [PIXI_LOG_PUT_SEGMENT] = "INSERT INTO segment VALUES (?,?,?)",
+    [PIXI_LOG_GET_SEGMENT] = "SELECT id, last, body, NULL FROM segment WHERE id = ?",
+    [PIXI_LOG_SET_SEGMENT] = "UPDATE segment SET last = ?2, body = ?3 WHERE id = ?1",
+    [PIXI_LOG_DROP_SEGMENT] = "DELETE FROM segment WHERE id = ?",
     [PIXI_LOG_OLDEST] =
-        "SELECT id, time_ms, expires_ms, flags, length(topic) + length(headers) + length(payload)"
-        " FROM message WHERE id > ? AND id < ? ORDER BY id LIMIT 1",
-    [PIXI_LOG_IS_LAST] = "SELECT 1 FROM retained WHERE position = ?",
-    [PIXI_LOG_GET_RETAINED] = "SELECT id, bytes FROM retained WHERE topic = ?",
-    [PIXI_LOG_PUT_RETAINED] = "INSERT INTO retained VALUES (?,?,?,?,?)",
-    [PIXI_LOG_DROP_RETAINED] = "DELETE FROM retained WHERE topic = ?",
-    [PIXI_LOG_EXPIRED_RETAINED] = "SELECT topic, id, bytes FROM retained"
+        "SELECT id, last, body, NULL, EXISTS (SELECT 1 FROM pinned p WHERE p.id = segment.id)"
+        " FROM segment WHERE id >= coalesce((SELECT id FROM segment WHERE id >= ?1 AND id <= ?2"
+        " ORDER BY id DESC LIMIT 1), ?2) AND id < ?3 AND last > ?4 ORDER BY id LIMIT 1",
+    [PIXI_LOG_PUT_PINNED] = "INSERT OR REPLACE INTO pinned VALUES (?,?)",
+    [PIXI_LOG_GET_PINNED] =
+        "SELECT id, offsets FROM pinned WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1",
+    [PIXI_LOG_DROP_PINNED] = "DELETE FROM pinned WHERE id = ?",
+    [PIXI_LOG_LOOK_AT_PINNED] = "SELECT p.id, s.last, s.body, p.offsets FROM pinned p"
+                                " LEFT JOIN segment s ON s.id = p.id WHERE p.id >= ? ORDER BY p.id",
+    [PIXI_LOG_GET_RETAINED] = "SELECT position, bytes FROM latest WHERE topic = ?",
+    [PIXI_LOG_PUT_RETAINED] = "INSERT OR REPLACE INTO latest VALUES (?,?,?,?,?)",
+    [PIXI_LOG_DROP_RETAINED] = "DELETE FROM latest WHERE position = ?",
+    [PIXI_LOG_EXPIRED_RETAINED] = "SELECT position, bytes FROM latest"
                                   " WHERE expires_ms > 0 AND expires_ms <= ? ORDER BY expires_ms LIMIT 1",
-    [PIXI_LOG_READ_RETAINED] = "SELECT m.id, m.time_ms, m.expires_ms, m.flags, m.topic, m.headers, m.payload,"
-                               " m.origin"
-                               " FROM retained r JOIN message m ON m.id = r.id"
-                               " WHERE r.position >= ? AND r.position <= ? ORDER BY r.position",
+    [PIXI_LOG_READ_RETAINED] =
+        "SELECT position, body FROM latest WHERE position >= ? AND position <= ? ORDER BY position",
     [PIXI_LOG_GET_PRODUCER] = "SELECT id, low, seqs FROM producer WHERE owner = ? AND uuid = ?",
     [PIXI_LOG_MAKE_PRODUCER] = "INSERT INTO producer VALUES (NULL,?,?,0,0,?)",
     [PIXI_LOG_SET_PRODUCER] = "UPDATE producer SET low = ?2, seqs = ?3, active_ms = ?4 WHERE id = ?1",
@@ -70,13 +87,6 @@ static const char *const statements[PIXI_LOG_STATEMENTS] = {
     [PIXI_LOG_PUT_RECORD] = "INSERT OR REPLACE INTO record VALUES (?,?,?)",
     [PIXI_LOG_DROP_RECORD] = "DELETE FROM record WHERE key = ?",
     [PIXI_LOG_LIST_RECORDS] = "SELECT key, value, version FROM record WHERE key >= ? ORDER BY key",
-    [PIXI_LOG_PUT_WANTED] = "INSERT INTO wanted VALUES (?,?,?,?,?,?,?,?)",
-    [PIXI_LOG_GET_WANTED] = "SELECT id, expires_ms, topic, length(topic) + length(headers) + length(payload)"
-                            " FROM wanted WHERE id >= ? ORDER BY id",
-    [PIXI_LOG_DROP_WANTED] = "DELETE FROM wanted WHERE id = ?",
-    [PIXI_LOG_READ_WANTED] =
-        "SELECT id, time_ms, expires_ms, flags, topic, headers, payload, origin FROM wanted"
-        " WHERE id >= ? AND id <= ? ORDER BY id",
     [PIXI_LOG_SET_LOG] = "UPDATE log SET head = ?, last_version = ?, retained = ?, retained_bytes = ?,"
                          " producers = ?, seqs = ?, records = ?, wanted = ?, wanted_bytes = ?,"
                          " wanted_trimmed = ? WHERE id = 1",
@@ -137,23 +147,7 @@ static bool is_same(const struct pixi_filters *f, const struct before *b)
     return true;
 }
 
-/* --- sorting anew -------------------------------------------------------------------------------------------- */
-
-/* SQL: home(topic, id) -- the row's number in the history that has it now; NULL: none. */
-static void home(sqlite3_context *ctx, int count, sqlite3_value **value)
-{
-    const struct pixi_log_db *log = sqlite3_user_data(ctx);
-    const void *topic = sqlite3_value_blob(value[0]);
-    struct pixi_cur t = pixi_cur_init(topic, (size_t)sqlite3_value_bytes(value[0]));
-    unsigned flags = (unsigned)sqlite3_value_int64(value[2]);
-    size_t h = t.p == t.end ? PIXI_HISTORIES_MAX : pixi_filters_owner(&log->filters, t, flags);
-
-    (void)count;
-    if (h == PIXI_HISTORIES_MAX)
-        sqlite3_result_null(ctx);
-    else
-        sqlite3_result_int64(ctx, pixi_log_row(h, pixi_log_offset(sqlite3_value_int64(value[1]))));
-}
+/* --- sorted anew -------------------------------------------------------------------------------------------- */
 
 /* What is missing of this filter's messages. A filter that one of those before covers misses what these miss; of
  * another nobody knows. */
@@ -178,81 +172,51 @@ static int put_history(struct pixi_log_db *log, size_t h, struct pixi_cur filter
                        const struct pixi_log_history *is)
 {
     sqlite3_stmt *s = NULL;
-    int rc =
-        sqlite3_prepare_v2(log->db.handle,
-                           "INSERT INTO history SELECT ?1, ?2, count(*),"
-                           " coalesce(sum(length(topic) + length(headers) + length(payload)), 0), 0, ?3, ?4"
-                           " FROM message WHERE id > ?5 AND id < ?6",
-                           -1, &s, NULL);
+    int rc = sqlite3_prepare_v2(log->db.handle, "INSERT INTO history VALUES (?,?,?,?,?,?,?)", -1, &s, NULL);
 
     if (rc == SQLITE_OK)
-        rc = pixi_db_bind(s, "ibiiii", (int64_t)h, filter, (int64_t)is->trimmed, (int64_t)is->gap,
-                          pixi_log_row(h, 0), pixi_log_row(h + 1, 0));
+        rc = pixi_db_bind(s, "ibiiiii", (int64_t)h, filter, (int64_t)is->messages, (int64_t)is->bytes,
+                          (int64_t)is->dropped, (int64_t)is->trimmed, (int64_t)is->gap);
     if (rc == SQLITE_OK)
         rc = pixi_db_done(s);
     sqlite3_finalize(s);
     return rc;
 }
 
+/* They have been sorted. */
 static int put_histories(struct pixi_log_db *log, const struct before *b, bool is_salvaged)
 {
     int rc = pixi_db_exec(&log->db, "DELETE FROM history");
 
     for (size_t h = 0; rc == SQLITE_OK && h <= log->filters.count; h++) {
         struct pixi_cur filter = h < log->filters.count ? log->filters.at[h] : pixi_cur_str("");
-        struct pixi_log_history is = {.gap = is_salvaged ? log->now.head : 0};
+        struct pixi_log_history *is = &log->now.history[h];
 
-        look_back(b, filter, &is, log->now.head);
-        rc = put_history(log, h, filter, &is);
+        is->gap = is_salvaged ? log->now.head : 0;
+        look_back(b, filter, is, log->now.head);
+        rc = put_history(log, h, filter, is);
     }
     return rc;
 }
 
-/* Each message to the history that has it now. Those that nothing keeps go; retained ones stay, they have a history
- * always. */
-static int move_messages(struct pixi_log_db *log)
-{
-    int rc = sqlite3_create_function(log->db.handle, "home", 3, SQLITE_UTF8 | SQLITE_DIRECTONLY, log, home,
-                                     NULL, NULL);
-
-    if (rc != SQLITE_OK)
-        return rc;
-    return pixi_db_exec(
-        &log->db,
-        "CREATE TEMP TABLE moved AS SELECT id AS was, home(topic, id, flags) AS is_now FROM message;"
-        "DELETE FROM message WHERE id IN (SELECT was FROM moved WHERE is_now IS NULL);"
-        "DELETE FROM moved WHERE is_now IS NULL OR is_now = was;"
-        /* By way of negative numbers: no row may stand where another still is. */
-        "UPDATE message SET id = -m.is_now FROM moved m WHERE message.id = m.was;"
-        "UPDATE message SET id = -id WHERE id < 0;"
-        "UPDATE retained SET id = home(topic, id, 1);"
-        "DROP TABLE moved;");
-}
-
-/* What salvage could not bring together: numbers follow from rows. */
+/* What salvage could not bring together: numbers follow from rows; those of segments are pixi_log_sort's. */
 static int count_again(struct pixi_log_db *log)
 {
-    char sql[320];
+    int rc = pixi_log_retained_sift(log);
 
-    snprintf(sql, sizeof sql,
-             "UPDATE log SET head = max(head, (SELECT coalesce(max(id & %lld), 0) FROM message),"
-             " (SELECT coalesce(max(position), 0) FROM sent), (SELECT coalesce(max(id), 0) FROM wanted)),"
-             " last_version = max(last_version, (SELECT coalesce(max(version), 0) FROM record))",
-             (long long)((INT64_C(1) << PIXI_LOG_OFFSET_BITS) - 1));
-    return pixi_db_exec(&log->db, sql) == SQLITE_OK
+    return rc == SQLITE_OK
                ? pixi_db_exec(
                      &log->db,
-                     "DELETE FROM retained WHERE id NOT IN (SELECT id FROM message);"
                      "DELETE FROM sent WHERE producer NOT IN (SELECT id FROM producer);"
                      "UPDATE producer SET seqs = (SELECT count(*) FROM sent WHERE producer = producer.id);"
-                     "UPDATE log SET retained = (SELECT count(*) FROM retained),"
-                     " retained_bytes = (SELECT coalesce(sum(bytes), 0) FROM retained),"
+                     "UPDATE log SET head = max(head, (SELECT coalesce(max(position), 0) FROM latest),"
+                     " (SELECT coalesce(max(position), 0) FROM sent)),"
+                     " last_version = max(last_version, (SELECT coalesce(max(version), 0) FROM record)),"
+                     " retained = (SELECT count(*) FROM latest),"
+                     " retained_bytes = (SELECT coalesce(sum(bytes), 0) FROM latest),"
                      " producers = (SELECT count(*) FROM producer), seqs = (SELECT count(*) FROM sent),"
-                     " records = (SELECT count(*) FROM record), wanted = (SELECT count(*) FROM wanted),"
-                     " wanted_bytes = (SELECT coalesce(sum(length(topic) + length(headers) + "
-                     "length(payload)),"
-                     " 0) FROM wanted);")
-               : sqlite3_errcode(log->db.handle);
+                     " records = (SELECT count(*) FROM record);")
+               : rc;
 }
 
 /* --- opening ------------------------------------------------------------------------------------------------- */
@@ -309,27 +273,34 @@ static int load_log(struct pixi_log_db *log)
     return rc;
 }
 
+/* Everything to where the policies want it. */
+static int sort(struct pixi_log_db *log, const struct before *b, bool is_salvaged)
+{
+    int rc = log->db.origin == PIXI_DB_MADE ? SQLITE_OK : pixi_log_sort(log, is_salvaged);
+
+    if (rc == SQLITE_OK)
+        rc = put_histories(log, b, is_salvaged);
+    log->now.is_changed = true;
+    return rc == SQLITE_OK ? pixi_log_finish(log) : rc;
+}
+
 static int load(struct pixi_log_db *log, bool *is_sorted)
 {
     bool is_salvaged = log->db.origin == PIXI_DB_SALVAGED, is_new = log->db.origin == PIXI_DB_MADE;
     struct before b = {.bytes = pixi_buf_init(PIXI_HISTORIES_MAX << 16)};
-    int rc = is_salvaged ? count_again(log) : SQLITE_OK;
+    int rc = read_histories(log, &b);
 
-    if (rc == SQLITE_OK)
-        rc = load_log(log);
-    if (rc == SQLITE_OK)
-        rc = read_histories(log, &b);
     if (is_salvaged && rc == SQLITE_CORRUPT)
         rc = SQLITE_OK; /* sorted anew in any case */
+    if (rc == SQLITE_OK)
+        rc = pixi_log_upgrade(log);
+    if (rc == SQLITE_OK && is_salvaged)
+        rc = count_again(log);
+    if (rc == SQLITE_OK)
+        rc = load_log(log);
     *is_sorted = !is_new && !is_salvaged && !is_same(&log->filters, &b);
-    if (rc == SQLITE_OK && (is_new || is_salvaged || *is_sorted)) {
-        rc = is_new ? SQLITE_OK : move_messages(log);
-        if (rc == SQLITE_OK)
-            rc = put_histories(log, &b, is_salvaged);
-        pixi_buf_reset(&b.bytes);
-        if (rc == SQLITE_OK)
-            rc = read_histories(log, &b);
-    }
+    if (rc == SQLITE_OK && (is_new || is_salvaged || *is_sorted))
+        rc = sort(log, &b, is_salvaged);
     pixi_buf_clear(&b.bytes);
     return rc;
 }
@@ -338,16 +309,20 @@ int pixi_log_open(struct pixi_log_db *log, uint64_t new_epoch, const uint8_t has
 {
     int rc = pixi_db_exec(&log->db, "BEGIN IMMEDIATE");
 
+    log->packed = log->offsets = pixi_buf_init(SIZE_MAX);
+    for (size_t i = 0; i < PIXI_LOG_LINES; i++)
+        log->building[i].body = pixi_buf_init(SIZE_MAX);
+    for (size_t i = 0; rc == SQLITE_OK && i < PIXI_LOG_STATEMENTS; i++)
+        rc = pixi_db_prepare(&log->db, statements[i], &log->statement[i]);
     if (rc == SQLITE_OK && log->db.origin != PIXI_DB_FOUND)
         rc = make_log(log, new_epoch, hash_key);
     if (rc == SQLITE_OK)
         rc = load(log, is_sorted);
     if (rc == SQLITE_OK)
         rc = pixi_db_exec(&log->db, "COMMIT");
-    for (size_t i = 0; rc == SQLITE_OK && i < PIXI_LOG_STATEMENTS; i++)
-        rc = pixi_db_prepare(&log->db, statements[i], &log->statement[i]);
-    log->committed = log->now;
-    return rc;
+    pixi_log_ended(log, rc);
+    /* of statements that are right: the tables are not what they were */
+    return (rc & 0xff) == SQLITE_ERROR ? SQLITE_CORRUPT : rc;
 }
 
 int pixi_log_begin_epoch(struct pixi_log_db *log, uint64_t epoch)
@@ -369,7 +344,21 @@ void pixi_log_close(struct pixi_log_db *log)
 {
     for (size_t i = 0; i < PIXI_LOG_STATEMENTS; i++)
         sqlite3_finalize(log->statement[i]);
+    for (size_t i = 0; i < PIXI_LOG_LINES; i++) {
+        sqlite3_finalize(log->read[0][i]);
+        sqlite3_finalize(log->read[1][i]);
+        pixi_buf_clear(&log->building[i].body);
+        free(log->building[i].entries.entry);
+    }
     for (size_t i = 0; i < PIXI_HISTORIES_MAX; i++)
-        sqlite3_finalize(log->read[i]);
+        free(log->oldest[i].entries.entry);
+    pixi_buf_clear(&log->packed);
+    pixi_buf_clear(&log->offsets);
     pixi_db_close(&log->db);
+    /* it may be opened again, repaired */
+    memset(log->statement, 0, sizeof log->statement);
+    memset(log->read, 0, sizeof log->read);
+    memset(log->building, 0, sizeof log->building);
+    memset(log->oldest, 0, sizeof log->oldest);
+    log->now = log->committed = (struct pixi_log_state){0};
 }

@@ -68,9 +68,11 @@ static void a_damaged_page(void **state)
 
     (void)state;
     seed = 11;
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < 2000; i++) {
         send_any();
-    settle();
+        if (i % 20 == 19)
+            settle();
+    }
     stop();
     pages = size_of("hub.db") / 4096;
     spoil("hub.db", pages / 2 * 4096, 4096);
@@ -93,13 +95,12 @@ static void a_file_of_nonsense(void **state)
     assert_int_equal(store->call->head(store).offset, 1);
 }
 
-/* Any pages spoilt: it starts, and works. */
+/* Any pages spoilt: it starts, and works, and gives nothing that was not sent. */
 static void any_damage(void **state)
 {
     off_t pages;
 
     (void)state;
-    is_spoilt = true;
     for (unsigned round = 0; round < 40; round++) {
         seed = round;
         for (int i = 0; i < 90; i++)
@@ -122,7 +123,6 @@ static void any_damage(void **state)
         end(NULL);
         begin(NULL);
     }
-    is_spoilt = false;
 }
 
 static void a_lost_file_begins_an_epoch(void **state)
@@ -169,15 +169,6 @@ static void refuses(int rc, const char *why)
         fail_msg("'%s' says nothing of '%s'", (const char *)problem.bytes, why);
 }
 
-static void run_sql(const char *sql)
-{
-    sqlite3 *db;
-
-    assert_int_equal(sqlite3_open_v2(path_of("hub.db"), &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(db);
-}
-
 static void folders_that_are_refused(void **state)
 {
     struct pixi_sqlite_store *first = disk;
@@ -188,11 +179,11 @@ static void folders_that_are_refused(void **state)
     refuses(PIXI_E_SETTINGS, pid); /* itself */
     disk = first;
     stop();
-    run_sql("PRAGMA user_version=2");
-    refuses(PIXI_E_SETTINGS, "version 2");
-    run_sql("PRAGMA user_version=1; PRAGMA application_id=5");
+    backend_change_file("PRAGMA user_version=3");
+    refuses(PIXI_E_SETTINGS, "version 3");
+    backend_change_file("PRAGMA user_version=2; PRAGMA application_id=5");
     refuses(PIXI_E_SETTINGS, "another program");
-    run_sql("PRAGMA application_id=1349089385");
+    backend_change_file("PRAGMA application_id=1349089385");
     assert_int_equal(chmod(backend_open.folder, 0777), 0);
     refuses(PIXI_E_SETTINGS, "others may write");
     assert_int_equal(chmod(backend_open.folder, 0700), 0);

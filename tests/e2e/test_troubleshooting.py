@@ -407,7 +407,7 @@ def left_data(s, sql):
 
 @scenario("server-data-newer")
 def _(s):
-    return left_data(s, "PRAGMA user_version = 2")
+    return left_data(s, "PRAGMA user_version = 3")
 
 
 @scenario("server-data-foreign")
