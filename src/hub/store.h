@@ -125,7 +125,7 @@ struct pixi_store {
     /* set by who uses it */
     void (*on_committed)(void *ctx, void *token, const struct pixi_commit *commit);
     /* Does a session still want this message, which was appended as wanted? Asked (topic and offset are set) when room
-     * is needed, from inside append or trim or from the loop, so that others go first. NULL: none any more. */
+     * is needed, and now and then, from inside append or trim or from the loop. NULL: none any more. */
     bool (*is_wanted)(void *ctx, const struct pixi_msg *msg);
     void *ctx;
 };

@@ -10,6 +10,7 @@ enum {
     MESSAGE_MAX = 1 << 29, /* bytes: SQLite takes rows of 1,000,000,000 */
     SPARE_BYTES = 4096,    /* jobs up to this size are used again */
     SPARES_MAX = 1024,
+    SWEEP_LEAST = 4096, /* messages that are kept for sessions */
 };
 
 struct job {
@@ -116,6 +117,15 @@ static struct pixi_cur copy(uint8_t **to, struct pixi_cur from)
 
 /* --- what nobody wants any more ------------------------------------------------------------------------------ */
 
+/* Long before there is no room: most are taken at once, and what goes soon has its pages in memory still. */
+static bool is_sweep_due(const struct pixi_sqlite_store *s)
+{
+    const struct pixi_log_limits *limits = &s->log.limits;
+
+    return (s->view.wanted > SWEEP_LEAST && s->view.wanted > s->sweep_at) ||
+           s->view.wanted > limits->wanted_messages || s->view.wanted_bytes > limits->wanted_bytes;
+}
+
 static int run_sweep(struct pixi_job *base, void *ctx)
 {
     struct job *job = job_of(base);
@@ -172,6 +182,7 @@ static void sweep_done(struct pixi_job *base, int err)
     if (!err && pixi_worker_put(s->worker, base) == PIXI_OK)
         return;
     s->is_sweeping = false;
+    s->sweep_at = 2 * s->view.wanted;
     pixi_buf_clear(&job->sweep.bytes);
     free_job(job);
 }
@@ -226,7 +237,7 @@ static void append_done(struct pixi_job *base, int err)
     if (err)
         job->append.out = (struct pixi_log_appended){.err = err};
     answer_append(s, &job->append.msg, &job->append.out, job->append.token);
-    if (s->view.wanted > s->log.limits.wanted_messages || s->view.wanted_bytes > s->log.limits.wanted_bytes)
+    if (is_sweep_due(s))
         sweep(s, job->append.msg.time_ms);
     free_job(job);
 }

@@ -156,6 +156,7 @@ static void a_long_sweep(void **state)
     (void)state;
     wanted_number = 0;
     wanted_each = 3;
+    store->is_wanted = is_wanted;
     send_flags |= PIXI_STORE_WANTED;
     send_groups(11, 499);
     trim();

@@ -20,6 +20,7 @@ struct pixi_sqlite_store {
     struct pixi_log_state view; /* as of the last commit that was answered, or a later one */
     size_t appends;             /* not answered yet */
     bool is_trimming, is_sweeping;
+    uint64_t sweep_at; /* so many are wanted: time to ask whether they still are */
     struct pixi_job *spares;
     size_t spare_count;
     /* the thread's; what is not changed after the start is anybody's */

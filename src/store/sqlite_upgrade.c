@@ -75,9 +75,10 @@ static int bring(struct pixi_log_db *log, const char *sql, int (*each)(struct pi
     while (rc == SQLITE_OK && (rc = sqlite3_step(s)) == SQLITE_ROW)
         rc = each(log, s);
     sqlite3_finalize(s);
-    for (size_t line = 0; rc == SQLITE_DONE && line < PIXI_LOG_LINES; line++)
-        rc = pixi_log_segment_write(log, line) == SQLITE_OK ? SQLITE_DONE : SQLITE_ERROR;
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+    rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
+    for (size_t line = 0; rc == SQLITE_OK && line < PIXI_LOG_LINES; line++)
+        rc = pixi_log_segment_write(log, line);
+    return rc;
 }
 
 int pixi_log_upgrade(struct pixi_log_db *log)
