@@ -11,7 +11,11 @@
 /* A table as salvaging reads it: in the order of its key, which is its INTEGER PRIMARY KEY or, if not, unique. */
 struct pixi_db_table {
     const char *name, *key;
-    enum { PIXI_DB_BY_NUMBER, PIXI_DB_BY_TEXT } order;
+    enum {
+        PIXI_DB_BY_NUMBER,
+        PIXI_DB_BY_TEXT,
+        PIXI_DB_PACKED, /* by number; the last column is records (pack.h), and a beginning of it is worth having */
+    } order;
 };
 
 struct pixi_db_schema {
@@ -21,8 +25,8 @@ struct pixi_db_schema {
     const struct pixi_db_table *tables; /* in the order of salvage; ends with name NULL */
     const char *const
         *upgrades; /* SQL that makes a file of version i + 1 one of version i + 2: version - 1 of them */
-    /* Of a damaged file of a version before, salvaged as they are into tables that this SQL makes: whoever opened it
-     * brings them over. NULL: none. */
+    /* Tables of versions before: where a damaged file has one, they are salvaged as they are into what this SQL makes, and
+     * whoever opened it brings them over. NULL: none. */
     const char *old_sql;
     const struct pixi_db_table *old_tables;
 };

@@ -11,6 +11,7 @@ enum {
     BITS = 62,           /* of a key: how often a step over damage can be doubled */
     PLACES_MAX = 100000, /* that are damaged, in one table */
     COLUMNS_MAX = 32,
+    PIECE = 512, /* bytes of a row that are read at a time, where not all can be */
 };
 
 static int rename_with(const char *from, const char *to, const char *suffix)
@@ -138,13 +139,93 @@ static bool jump(struct copy *c, int *rc)
     return false;
 }
 
+/* Bytes of the last column of a row, as far as they can be read. Gives them, free with free(); NULL: none. */
+static uint8_t *read_beginning(const struct copy *c, const char *column, int64_t key, int *len)
+{
+    sqlite3_blob *blob = NULL;
+    uint8_t *bytes = NULL;
+    int all = 0, piece = 0;
+
+    *len = 0;
+    if (sqlite3_blob_open(c->from, "main", c->table->name, column, key, 0, &blob) == SQLITE_OK) {
+        all = sqlite3_blob_bytes(blob);
+        bytes = malloc((size_t)all + 1);
+    }
+    do {
+        *len += piece;
+        piece = all - *len < PIECE ? all - *len : PIECE;
+    } while (bytes && piece && sqlite3_blob_read(blob, bytes + *len, piece, *len) == SQLITE_OK);
+    sqlite3_blob_close(blob);
+    return bytes;
+}
+
+/* All columns but the last of them, "a, b". Gives, free with sqlite3_free(); NULL: out of memory. */
+static char *all_but_last(sqlite3_stmt *row)
+{
+    char *list = NULL;
+
+    for (int i = 0; i < sqlite3_column_count(row) - 1; i++)
+        list = sqlite3_mprintf("%z%s%s", list, i ? ", " : "", sqlite3_column_name(row, i));
+    return list;
+}
+
+static int put_beginning(struct copy *c, sqlite3_stmt *row, const char *column)
+{
+    int len;
+    uint8_t *bytes = read_beginning(c, column, sqlite3_column_int64(row, 0), &len);
+
+    c->last = sqlite3_column_int64(row, 0);
+    if (len) {
+        sqlite3_bind_blob(c->put, sqlite3_column_count(row), bytes, len, SQLITE_TRANSIENT);
+        put_row(c, row);
+    }
+    free(bytes);
+    return c->failed;
+}
+
+/* The row behind the one that was read last, without what cannot be read of its last column. False: nor can the others. */
+static bool copy_beginning(struct copy *c)
+{
+    sqlite3_stmt *all = NULL, *s = NULL;
+    char *sql = sqlite3_mprintf("SELECT * FROM %s", c->table->name), *columns = NULL;
+    bool is_read = false;
+
+    if (sql && pixi_db_prepare(c->to, sql, &all) == SQLITE_OK)
+        columns = all_but_last(all);
+    sqlite3_free(sql);
+    sql = sqlite3_mprintf("SELECT %s, %s FROM %s WHERE %s > %lld ORDER BY %s LIMIT 1", c->table->key, columns,
+                          c->table->name, c->table->key, (long long)c->last, c->table->key);
+    if (columns && sql && sqlite3_prepare_v2(c->from, sql, -1, &s, NULL) == SQLITE_OK)
+        is_read = sqlite3_step(s) == SQLITE_ROW;
+    if (is_read)
+        put_beginning(c, s, sqlite3_column_name(all, sqlite3_column_count(all) - 1));
+    sqlite3_finalize(s);
+    sqlite3_finalize(all);
+    sqlite3_free(columns);
+    sqlite3_free(sql);
+    return is_read;
+}
+
+/* On from the row behind the one that was read last. */
+static int go_on(struct copy *c)
+{
+    char where[128];
+
+    snprintf(where, sizeof where, "WHERE %s > %lld", c->table->key, (long long)c->last);
+    return copy_rows(c, where, "ASC");
+}
+
 static int copy_table(struct copy *c)
 {
     int rc = copy_rows(c, "", "ASC");
-    bool is_more = c->table->order == PIXI_DB_BY_NUMBER;
+    bool is_more = c->table->order != PIXI_DB_BY_TEXT;
 
-    for (int i = 0; rc != SQLITE_OK && !c->failed && is_more && i < PLACES_MAX; i++)
-        is_more = jump(c, &rc);
+    for (int i = 0; rc != SQLITE_OK && !c->failed && is_more && i < PLACES_MAX; i++) {
+        if (c->table->order == PIXI_DB_PACKED && copy_beginning(c))
+            rc = c->failed ? rc : go_on(c);
+        else
+            is_more = jump(c, &rc);
+    }
     if (rc != SQLITE_OK && !c->failed)
         copy_rows(c, "", "DESC");
     return c->failed;
@@ -184,12 +265,20 @@ static int copy_tables(sqlite3 *from, const struct pixi_db_table *tables, struct
     return rc;
 }
 
-static bool is_older(sqlite3 *from, const struct pixi_db_schema *schema)
+/* Also of this version, where bringing them over was cut short. */
+static bool has_old(sqlite3 *from, const struct pixi_db_table *tables)
 {
     const struct pixi_db db = {.handle = from};
-    int64_t version;
+    int64_t count = 0;
 
-    return pixi_db_int(&db, "PRAGMA user_version", &version) == SQLITE_OK && version < schema->version;
+    for (const struct pixi_db_table *t = tables; t && t->name && !count; t++) {
+        char *sql = sqlite3_mprintf("SELECT count(*) FROM sqlite_schema WHERE name = %Q", t->name);
+
+        if (!sql || pixi_db_int(&db, sql, &count) != SQLITE_OK)
+            count = 0;
+        sqlite3_free(sql);
+    }
+    return count > 0;
 }
 
 static int copy_all(sqlite3 *from, const struct pixi_db_options *o, struct pixi_db *db)
@@ -199,7 +288,7 @@ static int copy_all(sqlite3 *from, const struct pixi_db_options *o, struct pixi_
 
     if (rc == SQLITE_OK)
         rc = copy_tables(from, schema->tables, db);
-    if (rc == SQLITE_OK && schema->old_sql && is_older(from, schema)) {
+    if (rc == SQLITE_OK && has_old(from, schema->old_tables)) {
         rc = pixi_db_exec(db, schema->old_sql);
         if (rc == SQLITE_OK)
             rc = copy_tables(from, schema->old_tables, db);
