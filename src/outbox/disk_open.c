@@ -1,12 +1,23 @@
 /* disk_open.c -- the file of the outbox: its form, and what is read of it before the first group. */
 #include "outbox/disk.h"
 
+#include "sqlite/pack.h"
+
+#include <endian.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/random.h>
 
-enum { APPLICATION_ID = 0x5078576f, VERSION = 2 };
+enum { APPLICATION_ID = 0x5078576f, VERSION = 3, BODY_MAX = 1000000000 /* what SQLite takes in a row */ };
 
 #define GIVEN_MS (UINT64_C(7) * 24 * 3600 * 1000) /* after so long a program's key is forgotten */
+
+/* The messages, from version 3 on: see batch.h. */
+#define BATCH_SQL                                                                                            \
+    "CREATE TABLE batch (id INTEGER PRIMARY KEY, has_seqs INTEGER NOT NULL, count INTEGER NOT NULL, body "   \
+    "BLOB NOT NULL);"                                                                                        \
+    "CREATE TABLE part (id INTEGER PRIMARY KEY, expires_ms INTEGER, body BLOB NOT NULL);"                    \
+    "CREATE INDEX part_expires ON part(expires_ms) WHERE expires_ms IS NOT NULL;"
 
 /* state has one row, of id 1. */
 static const char schema_sql[] =
@@ -14,13 +25,7 @@ static const char schema_sql[] =
     " next_number INTEGER NOT NULL, next_seq INTEGER NOT NULL, count INTEGER NOT NULL, bytes INTEGER NOT "
     "NULL,"
     " unassigned INTEGER NOT NULL, now_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL, stored_seq INTEGER NOT "
-    "NULL);"
-    "CREATE TABLE message (id INTEGER PRIMARY KEY, seq INTEGER, flags INTEGER NOT NULL, accepted_ms INTEGER "
-    "NOT NULL,"
-    " expires_ms INTEGER, owner INTEGER NOT NULL, sender INTEGER NOT NULL, topic BLOB NOT NULL, headers BLOB "
-    "NOT NULL,"
-    " payload BLOB NOT NULL);"
-    "CREATE INDEX message_expires ON message(expires_ms) WHERE expires_ms IS NOT NULL;"
+    "NULL, assigned BLOB);" BATCH_SQL
     "CREATE TABLE owner (uid INTEGER PRIMARY KEY, count INTEGER NOT NULL, bytes INTEGER NOT NULL);"
     "CREATE TABLE given (producer BLOB NOT NULL, seq INTEGER NOT NULL, id INTEGER NOT NULL, given_ms INTEGER "
     "NOT NULL,"
@@ -31,37 +36,48 @@ static const char schema_sql[] =
     " headers BLOB NOT NULL, payload BLOB NOT NULL);";
 
 static const struct pixi_db_table tables[] = {
-    {"state", "id", PIXI_DB_BY_NUMBER},
+    {"state", "id", PIXI_DB_BY_NUMBER}, {"batch", "id", PIXI_DB_PACKED},
+    {"part", "id", PIXI_DB_BY_NUMBER},  {"rejected", "number", PIXI_DB_BY_NUMBER},
+    {NULL, NULL, PIXI_DB_BY_NUMBER},
+};
+
+/* A message a row, before version 3. */
+static const char old_sql[] =
+    "CREATE TABLE message (id INTEGER PRIMARY KEY, seq INTEGER, flags INTEGER NOT NULL, accepted_ms INTEGER "
+    "NOT NULL, expires_ms INTEGER, owner INTEGER NOT NULL, sender INTEGER NOT NULL, topic BLOB NOT NULL,"
+    " headers BLOB NOT NULL, payload BLOB NOT NULL)";
+
+static const struct pixi_db_table old_tables[] = {
     {"message", "id", PIXI_DB_BY_NUMBER},
-    {"rejected", "number", PIXI_DB_BY_NUMBER},
     {NULL, NULL, PIXI_DB_BY_NUMBER},
 };
 
 static const char *const upgrades[VERSION - 1] = {
     "ALTER TABLE state ADD COLUMN stored_seq INTEGER NOT NULL DEFAULT 0",
+    /* What is in the table message follows: disk_repair.c. */
+    "ALTER TABLE state ADD COLUMN assigned BLOB; DROP INDEX message_expires;" BATCH_SQL,
 };
 
 static const struct pixi_db_schema schema = {.application_id = APPLICATION_ID,
                                              .version = VERSION,
                                              .sql = schema_sql,
                                              .tables = tables,
-                                             .upgrades = upgrades};
-
-#define COLUMNS "id, seq, flags, accepted_ms, expires_ms, owner, sender, topic, headers, payload"
+                                             .upgrades = upgrades,
+                                             .old_sql = old_sql,
+                                             .old_tables = old_tables};
 
 static const char *const statement_sql[PIXI_OUTBOX_STATEMENTS] = {
-    [PIXI_OUTBOX_INSERT] = "INSERT INTO message (" COLUMNS
-                           ") VALUES (?1, nullif(?2, 0), ?3, ?4, nullif(?5, 0), ?6, ?7, ?8, ?9, ?10)",
-    [PIXI_OUTBOX_DELETE] = "DELETE FROM message WHERE id = ?1",
-    [PIXI_OUTBOX_ASSIGN] = "UPDATE message SET seq = ?2, flags = ?3 WHERE id = ?1",
-    [PIXI_OUTBOX_LANE] = "SELECT " COLUMNS " FROM message WHERE id > ?1 AND id < ?2 ORDER BY id",
-    [PIXI_OUTBOX_FIRST] =
-        "SELECT id, accepted_ms, 64 + length(topic) + length(headers) + length(payload), owner, sender"
-        " FROM message WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 1",
-    [PIXI_OUTBOX_EXPIRED] =
-        "SELECT id, 64 + length(topic) + length(headers) + length(payload), owner, sender FROM message"
-        " WHERE expires_ms <= ?1 AND seq IS NULL ORDER BY expires_ms LIMIT ?2",
-    [PIXI_OUTBOX_SAVE] = "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+    [PIXI_OUTBOX_INSERT] = "INSERT INTO batch VALUES (?1, ?2, ?3, ?4)",
+    [PIXI_OUTBOX_DELETE] = "DELETE FROM batch WHERE id = ?1",
+    [PIXI_OUTBOX_NEXT] = "SELECT id FROM batch WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT 1",
+    [PIXI_OUTBOX_BODY] = "SELECT has_seqs, body FROM batch WHERE id = ?1",
+    [PIXI_OUTBOX_PART] = "SELECT batch.count, part.body FROM batch LEFT JOIN part ON part.id = batch.id"
+                         " WHERE batch.id = ?1",
+    [PIXI_OUTBOX_PUT_PART] = "INSERT OR REPLACE INTO part VALUES (?1, nullif(?2, 0), ?3)",
+    [PIXI_OUTBOX_DELETE_PART] = "DELETE FROM part WHERE id = ?1",
+    [PIXI_OUTBOX_EXPIRED] = "SELECT id FROM part WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT 1",
+    [PIXI_OUTBOX_SAVE] =
+        "INSERT OR REPLACE INTO state VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     [PIXI_OUTBOX_SHARE] = "INSERT INTO owner VALUES (?1, ?2, ?3) ON CONFLICT DO UPDATE SET count = count + "
                           "?2, bytes = bytes + ?3",
     [PIXI_OUTBOX_REJECT] =
@@ -82,6 +98,21 @@ static int prepare(struct pixi_outbox_disk *d)
     return rc;
 }
 
+/* None before version 3; then they are known when what lies there is read. */
+static bool read_assigned(struct pixi_outbox_row *r, struct pixi_cur bytes)
+{
+    struct pixi_packed p;
+
+    if (bytes.p == bytes.end)
+        return true;
+    if (!pixi_pack_next(&bytes, &p) || pixi_cur_left(&p.part[0]) != sizeof r->assigned)
+        return false;
+    memcpy(r->assigned, p.part[0].p, sizeof r->assigned);
+    for (size_t i = 0; i < PIXI_OUTBOX_PRIORITIES; i++)
+        r->assigned[i] = le64toh(r->assigned[i]);
+    return true;
+}
+
 /* SQLITE_DONE: there is none. */
 static int read_row(struct pixi_outbox_disk *d)
 {
@@ -99,6 +130,9 @@ static int read_row(struct pixi_outbox_disk *d)
             memcpy(r->producer, producer.p, PIXI_OUTBOX_PRODUCER);
         for (int i = 0; i < 9; i++)
             *numbers[i] = pixi_outbox_number(s, i + 2);
+        /* Of a salvaged file it is found out otherwise. */
+        if (!read_assigned(r, pixi_db_column(s, 11)) && d->db.origin != PIXI_DB_SALVAGED)
+            rc = SQLITE_CORRUPT;
     }
     sqlite3_finalize(s);
     return rc;
@@ -115,37 +149,6 @@ static int make_row(struct pixi_outbox_disk *d, uint64_t wall_ms)
     return SQLITE_OK;
 }
 
-/* What the row says is counted anew from what was salvaged. */
-static int recount(struct pixi_outbox_disk *d)
-{
-    static const char sum[] = "coalesce(sum(64 + length(topic) + length(headers) + length(payload)), 0)";
-    char sql[512];
-    int64_t v[5] = {0};
-    const char *const what[] = {"count(*)", sum, "count(*) - count(seq)",
-                                "coalesce(max(id & 0xffffffffffff), 0)", "coalesce(max(seq), 0)"};
-    int rc = SQLITE_OK;
-
-    for (size_t i = 0; i < 5 && rc == SQLITE_OK; i++) {
-        snprintf(sql, sizeof sql, "SELECT %s FROM message", what[i]);
-        rc = pixi_db_int(&d->db, sql, &v[i]);
-    }
-    d->row.count = (uint64_t)v[0];
-    d->row.bytes = (uint64_t)v[1];
-    d->row.unassigned = (uint64_t)v[2];
-    if (d->row.next_number <= (uint64_t)v[3])
-        d->row.next_number = (uint64_t)v[3] + 1;
-    if (d->row.next_seq <= (uint64_t)v[4])
-        d->row.next_seq = (uint64_t)v[4] + 1;
-    if (rc == SQLITE_OK)
-        rc = pixi_db_exec(&d->db, "DELETE FROM owner");
-    if (rc == SQLITE_OK) {
-        snprintf(sql, sizeof sql, "INSERT INTO owner SELECT owner, count(*), %s FROM message GROUP BY owner",
-                 sum);
-        rc = pixi_db_exec(&d->db, sql);
-    }
-    return rc;
-}
-
 /* Keys of programs that came no more. */
 static int forget_old(struct pixi_outbox_disk *d)
 {
@@ -160,12 +163,17 @@ static int read_all(struct pixi_outbox_disk *d, uint64_t wall_ms)
 {
     int rc = prepare(d);
 
+    d->row = (struct pixi_outbox_row){0};
     if (rc == SQLITE_OK)
         rc = read_row(d);
     if (rc == SQLITE_DONE)
         rc = make_row(d, wall_ms);
+    if (rc == SQLITE_OK)
+        rc = pixi_outbox_disk_upgrade(d);
     if (rc == SQLITE_OK && d->db.origin == PIXI_DB_SALVAGED)
-        rc = recount(d);
+        rc = pixi_outbox_disk_recount(d);
+    if (rc == SQLITE_OK)
+        rc = pixi_outbox_disk_inherit(d);
     /* Time went on while nobody ran; a wall clock that was set back meanwhile takes nothing away. */
     if (wall_ms > d->row.wall_ms)
         d->row.now_ms += wall_ms - d->row.wall_ms;
@@ -185,6 +193,9 @@ int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const struct pixi_db_optio
     int rc;
 
     o.schema = &schema;
+    for (unsigned p = 0; p < PIXI_OUTBOX_PRIORITIES; p++)
+        d->building[p].body = pixi_buf_init(BODY_MAX);
+    d->small_body = pixi_buf_init(PIXI_OUTBOX_BATCH_BYTES);
     if ((rc = pixi_db_open(&o, &d->db, problem)) != PIXI_OK)
         return rc;
     rc = read_all(d, o.now_ms);
@@ -209,10 +220,23 @@ int pixi_outbox_disk_open(struct pixi_outbox_disk *d, const struct pixi_db_optio
 
 void pixi_outbox_disk_close(struct pixi_outbox_disk *d)
 {
+    struct pixi_outbox_msg *next;
+
     for (int i = 0; i < PIXI_OUTBOX_STATEMENTS; i++) {
         sqlite3_finalize(d->statements[i]);
         d->statements[i] = NULL;
     }
+    for (struct pixi_outbox_msg *m = d->inherited; m; m = next) {
+        next = m->next;
+        free(m);
+    }
+    d->inherited = NULL;
+    pixi_outbox_batch_forget(d);
+    pixi_outbox_part_forget(d);
+    pixi_outbox_disk_forget_heads(d);
+    for (unsigned p = 0; p < PIXI_OUTBOX_PRIORITIES; p++)
+        pixi_buf_clear(&d->building[p].body);
+    pixi_buf_clear(&d->small_body);
     pixi_db_close(&d->db);
 }
 

@@ -33,6 +33,8 @@ struct pixi_outbox_msg {
     bool
         is_uncertain; /* it was sent, or perhaps by an earlier run, and its answer was lost: the server may have it */
     uint64_t id;    /* by priority, then in the order of acceptance; below 2^53 */
+    uint64_t batch; /* where it lies on disk: batch.h */
+    unsigned place; /* and the how manieth of that it is */
     uint64_t seq;   /* of the idempotency key; 0: it has none yet */
     uint64_t after; /* the seq that it went after when it was sent last; 0: none */
     unsigned flags;
@@ -50,15 +52,17 @@ static inline uint64_t pixi_outbox_cost(const struct pixi_outbox_msg *m)
            pixi_cur_left(&m->payload);
 }
 
-/* The highest priority has the lowest ids, so that rows lie in the order of their sending. */
+/* Ids of a priority. The highest has the lowest, so that rows lie in the order of their sending. */
+#define PIXI_OUTBOX_LANE (UINT64_C(1) << 48)
+
 static inline uint64_t pixi_outbox_lane(unsigned priority)
 {
-    return (uint64_t)(PIXI_OUTBOX_PRIORITIES - 1 - priority) << 48;
+    return (uint64_t)(PIXI_OUTBOX_PRIORITIES - 1 - priority) * PIXI_OUTBOX_LANE;
 }
 
 static inline unsigned pixi_outbox_priority(uint64_t id)
 {
-    return PIXI_OUTBOX_PRIORITIES - 1 - (unsigned)(id >> 48);
+    return PIXI_OUTBOX_PRIORITIES - 1 - (unsigned)(id / PIXI_OUTBOX_LANE);
 }
 
 /* A program's own idempotency key: what it gives twice with the same is taken once. */
@@ -70,5 +74,8 @@ struct pixi_outbox_given {
 /* pixi_outbox_msg_new -- all zero but for copies of the three.   Gives, free with free(); NULL: out of memory. */
 struct pixi_outbox_msg *pixi_outbox_msg_new(struct pixi_cur topic, struct pixi_cur headers,
                                             struct pixi_cur payload);
+
+/* pixi_outbox_msg_copy -- a message with bytes of its own.   Gives, free with free(); NULL: out of memory. */
+struct pixi_outbox_msg *pixi_outbox_msg_copy(const struct pixi_outbox_msg *from);
 
 #endif

@@ -29,17 +29,16 @@ static void note_origin(const struct pixi_outbox *o, struct pixi_buf *notes)
                          "what was sent and not answered before the damage will be told as in doubt\n");
 }
 
-static int inherit(struct pixi_outbox *o)
+static void inherit(struct pixi_outbox *o)
 {
-    struct pixi_outbox_msg *list = NULL, *next;
-    int rc = pixi_outbox_disk_inherit(&o->disk, &list);
+    struct pixi_outbox_msg *list = o->disk.inherited, *next;
 
+    o->disk.inherited = NULL;
     for (; list; list = next) {
         next = list->next;
         list->is_uncertain = true;
         pixi_outbox_add_last(o, list);
     }
-    return pixi_db_err(rc);
 }
 
 static void take_row(struct pixi_outbox *o)
@@ -92,9 +91,7 @@ int pixi_outbox_open(const struct pixi_outbox_options *options, const struct pix
     if (rc == PIXI_OK) {
         note_origin(o, notes);
         pixi_outbox_set(o, options);
-        rc = inherit(o);
-    }
-    if (rc == PIXI_OK) {
+        inherit(o);
         take_row(o);
         rc = pixi_worker_new(&o->disk.db, &worker_calls, &o->disk, &limits, &o->worker);
     }

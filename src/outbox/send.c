@@ -69,7 +69,7 @@ static int run_remove(struct pixi_job *job, void *ctx)
     int rc = SQLITE_OK;
 
     for (size_t i = 0; i < w->count && rc == SQLITE_OK; i++)
-        rc = pixi_outbox_disk_remove(d, w->left[i].id, w->left[i].cost, w->left[i].owner);
+        rc = pixi_outbox_disk_remove(d, &w->left[i]);
     d->row.stored_seq = w->stored_seq;
     pixi_crash_point("remove");
     return rc;
@@ -123,8 +123,7 @@ bool pixi_outbox_remove_row(struct pixi_outbox *o, const struct pixi_outbox_msg 
     }
     if (m->seq < w->low)
         w->low = m->seq;
-    w->left[w->count++] =
-        (struct pixi_outbox_left){.id = m->id, .cost = pixi_outbox_cost(m), .owner = m->owner};
+    w->left[w->count++] = pixi_outbox_left_of(m);
     return true;
 }
 
