@@ -16,7 +16,7 @@ const char pixi_log_segments_sql[] = SEGMENTS_SQL;
 static const struct pixi_db_table tables[] = {
     {"log", "id", PIXI_DB_BY_NUMBER},
     {"history", "id", PIXI_DB_BY_NUMBER},
-    {"segment", "id", PIXI_DB_BY_NUMBER},
+    {"segment", "id", PIXI_DB_PACKED},
     {"pinned", "id", PIXI_DB_BY_NUMBER},
     {"latest", "position", PIXI_DB_BY_NUMBER},
     {"producer", "id", PIXI_DB_BY_NUMBER},
