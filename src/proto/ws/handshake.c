@@ -1,5 +1,6 @@
 #include "proto/ws/handshake.h"
 #include "base/base64.h"
+#include "proto/ws/extension.h"
 
 #include <openssl/sha.h>
 
@@ -63,61 +64,15 @@ static int read_protocols(const struct pixi_http_head *h, struct pixi_ws_request
     return PIXI_OK;
 }
 
-static struct pixi_cur skip_space(struct pixi_cur c)
-{
-    while (c.p != c.end && (*c.p == ' ' || *c.p == '\t'))
-        c.p++;
-    return c;
-}
-
-static bool cut_token(struct pixi_cur *c)
-{
-    struct pixi_cur t = *c = skip_space(*c);
-
-    for (t.end = t.p; t.end != c->end; t.end++)
-        if (!pixi_http_is_token((struct pixi_cur){t.end, t.end + 1}))
-            break;
-    c->p = t.end;
-    *c = skip_space(*c);
-    return t.p != t.end;
-}
-
-/* A quoted parameter must be a token once its quotes and backslashes are gone (§9.1). */
-static bool cut_value(struct pixi_cur *c)
-{
-    const uint8_t *p;
-
-    *c = skip_space(*c);
-    if (c->p == c->end || *c->p != '"')
-        return cut_token(c);
-    for (p = c->p + 1; p != c->end && *p != '"'; p++) {
-        if (*p == '\\' && ++p == c->end)
-            return false;
-        if (!pixi_http_is_token((struct pixi_cur){p, p + 1}))
-            return false;
-    }
-    if (p == c->end || p == c->p + 1)
-        return false;
-    c->p = p + 1;
-    *c = skip_space(*c);
-    return true;
-}
-
-/* extension-token *( ";" token [ "=" ( token | quoted-string ) ] ) */
 static bool is_extension(struct pixi_cur c)
 {
-    if (!cut_token(&c))
-        return false;
-    while (c.p != c.end) {
-        if (*c.p++ != ';' || !cut_token(&c))
-            return false;
-        if (c.p != c.end && *c.p == '=') {
-            c.p++;
-            if (!cut_value(&c))
-                return false;
-        }
-    }
-    return true;
+    struct pixi_ws_parameter any;
+    struct pixi_cur name;
+    int rc = pixi_ws_extension_name(&c, &name);
+
+    while (rc == PIXI_OK)
+        rc = pixi_ws_extension_next(&c, &any);
+    return rc == PIXI_MORE;
 }
 
 static int check_extensions(const struct pixi_http_head *h)
