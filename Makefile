@@ -44,7 +44,7 @@ WARN     := -std=c17 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-pro
 CPPFLAGS += -D_GNU_SOURCE -Isrc -Iinclude -Iapps -DPIXI_VERSION='"$(VERSION)"'
 HARDEN   := -fstack-protector-strong -fPIE -D_FORTIFY_SOURCE=2
 SAN      := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDLIBS   := -lssl -lcrypto -lcares
+LDLIBS   := -lssl -lcrypto -lcares -lz
 JOBS     := $(shell nproc)
 
 SRC   := $(filter-out %_test.c,$(wildcard src/*/*.c src/*/*/*.c))
@@ -102,9 +102,9 @@ $(B)/$(1)/obj/gen/%.o: $(B)/gen/%.c Makefile VERSION
 	@echo '  CC    $$@'
 	@$$(CC) $$(WARN) $$(CPPFLAGS) $$(CFLAGS) $$(FLAGS_$(1)) -c -o $$@ $$<
 endef
-# geom-image alone needs the libraries of YAML, of archives and of gzip.
-$(B)/%/bin/geom-image: LDLIBS += -lfyaml -larchive -lz
-$(foreach f,san val,$(eval $(B)/$(f)/test/src/image/%: LDLIBS += -lfyaml -larchive -lz))
+# geom-image alone needs the libraries of YAML and of archives.
+$(B)/%/bin/geom-image: LDLIBS += -lfyaml -larchive
+$(foreach f,san val,$(eval $(B)/$(f)/test/src/image/%: LDLIBS += -lfyaml -larchive))
 # The server alone keeps messages in SQLite, and the tests of what does that.
 $(B)/%/bin/pixi-ws-server: LDLIBS += -lsqlite3
 SQLITE_TESTS := src/sqlite/% src/store/% src/outbox/% src/hub/model_test

@@ -51,7 +51,7 @@ DESTLIB  = $(DESTDIR)$(LIBDIR)
 define put-pc
 @printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' 'includedir=$${prefix}/include' '' \
 	    'Name: pixiws' 'Description: A link to a Pixi server, over WebSocket' 'Version: $(VERSION)' \
-	    'Requires.private: openssl libcares' 'Libs: -L$${libdir} -lpixiws' 'Libs.private: -pthread' \
+	    'Requires.private: openssl libcares zlib' 'Libs: -L$${libdir} -lpixiws' 'Libs.private: -pthread' \
 	    'Cflags: -I$${includedir}' > $(1)
 endef
 

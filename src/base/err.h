@@ -50,6 +50,13 @@
     X(WS_EXTENSION, -65, "bad or unoffered extension", "RFC 6455 §9.1")                                      \
     X(WS_ACCEPT, -66, "Sec-WebSocket-Accept does not fit the key", "RFC 6455 §4.1")                          \
     X(WS_STATUS, -67, "upgrade refused", "RFC 6455 §4.1")                                                    \
+    X(WS_DEFLATE_NAME, -68, "permessage-deflate with a parameter that is not defined", "RFC 7692 §7")        \
+    X(WS_DEFLATE_VALUE, -69, "parameter of permessage-deflate with a value that is ruled out",               \
+      "RFC 7692 §7.1")                                                                                       \
+    X(WS_DEFLATE_TWICE, -70, "parameter of permessage-deflate that appears twice", "RFC 7692 §7")            \
+    X(WS_DEFLATE_ASKED, -71, "client_max_window_bits answered though not offered", "RFC 7692 §7.1.2.2")      \
+    X(WS_DEFLATE_CONTEXT, -72, "server_no_context_takeover asked for and not agreed to",                     \
+      "RFC 7692 §7.1.1.1")                                                                                   \
     /* WebSocket frames and messages */                                                                      \
     X(WS_RSV, -80, "reserved bit set without an extension", "RFC 6455 §5.2")                                 \
     X(WS_OPCODE, -81, "reserved opcode", "RFC 6455 §5.2")                                                    \
@@ -66,6 +73,8 @@
     X(WS_NO_CLOSE, -92, "connection ended without a close frame", "RFC 6455 §7.1.5")                         \
     X(WS_PONG, -93, "no answer to a ping", "RFC 6455 §5.5.2")                                                \
     X(WS_CLOSED, -94, "closed by the peer", "RFC 6455 §7.1.5")                                               \
+    X(WS_DEFLATE_BIT, -95, "control or continuation frame marked as compressed", "RFC 7692 §6.1")            \
+    X(WS_DEFLATE_DATA, -96, "compressed message that cannot be inflated", "RFC 7692 §7.2.2")                 \
     /* JSON-RPC and the Pixi methods */                                                                      \
     X(RPC_PARSE, -100, "not JSON-RPC text", "JSON-RPC 2.0 §5.1")                                             \
     X(RPC_REQUEST, -101, "not a request object", "JSON-RPC 2.0 §4")                                          \
