@@ -5,7 +5,7 @@ static void open_up(struct pixi_link *k, struct pixi_cur protocol)
 {
     k->state = PIXI_LINK_OPEN;
     k->was_open = true;
-    pixi_ws_reader_init(&k->reader, k->role == PIXI_SERVER ? PIXI_CLIENT : PIXI_SERVER,
+    pixi_ws_reader_init(&k->reader, k->role == PIXI_SERVER ? PIXI_CLIENT : PIXI_SERVER, PIXI_WS_PLAIN,
                         k->limits->message_bytes);
     if (k->limits->ping_ms)
         pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms);

@@ -254,7 +254,7 @@ static inline bool has_frame(void)
     struct pixi_cur c = pixi_buf_cur(&raw.in);
     struct pixi_ws_frame f;
 
-    return pixi_ws_frame_decode(&c, (enum pixi_role) !raw.role, &f) == PIXI_OK &&
+    return pixi_ws_frame_decode(&c, (enum pixi_role) !raw.role, PIXI_WS_DEFLATED, &f) == PIXI_OK &&
            pixi_cur_left(&c) >= f.payload_len;
 }
 
@@ -267,7 +267,7 @@ static inline void raw_expects(uint8_t b0, const char *payload, size_t len)
 
     AWAIT(has_frame());
     c = pixi_buf_cur(&raw.in);
-    assert_int_equal(pixi_ws_frame_decode(&c, (enum pixi_role) !raw.role, &f), PIXI_OK);
+    assert_int_equal(pixi_ws_frame_decode(&c, (enum pixi_role) !raw.role, PIXI_WS_DEFLATED, &f), PIXI_OK);
     assert_int_equal(f.opcode | (f.is_final ? 128 : 0), b0);
     assert_int_equal(f.payload_len, len);
     bytes = raw.in.bytes + (c.p - raw.in.bytes);
@@ -285,7 +285,7 @@ static inline void raw_expects_close(unsigned code)
 
     AWAIT(has_frame());
     c = pixi_buf_cur(&raw.in);
-    assert_int_equal(pixi_ws_frame_decode(&c, (enum pixi_role) !raw.role, &f), PIXI_OK);
+    assert_int_equal(pixi_ws_frame_decode(&c, (enum pixi_role) !raw.role, PIXI_WS_DEFLATED, &f), PIXI_OK);
     assert_int_equal(f.opcode, PIXI_WS_CLOSE);
     bytes = raw.in.bytes + (c.p - raw.in.bytes);
     pixi_ws_mask(bytes, (size_t)f.payload_len, f.mask, 0);

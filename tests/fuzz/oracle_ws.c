@@ -35,7 +35,8 @@ static bool compare(struct pixi_cur *in, enum pixi_role from)
     struct pixi_cur p = *in, v = *in;
     struct pixi_ws_frame f;
     struct pixi_vframe vf;
-    int rc = pixi_ws_frame_decode(&p, from, &f), vrc = pixi_vframe_read(&v, from, INT64_MAX, &vf);
+    int rc = pixi_ws_frame_decode(&p, from, PIXI_WS_PLAIN, &f),
+        vrc = pixi_vframe_read(&v, from, INT64_MAX, &vf);
 
     if (rc == PIXI_OK && pixi_cur_left(&p) < f.payload_len)
         rc = PIXI_MORE;

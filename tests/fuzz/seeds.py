@@ -59,6 +59,13 @@ def of_ws():
             yield bytes([who, len(stream) // 2 % 256]) + stream
 
 
+def of_ws_reader():
+    """Those, with compression agreed on, too."""
+    for seed in of_ws():
+        yield seed
+        yield bytes([seed[0] | 2]) + seed[1:]
+
+
 def of_http():
     for name in ("request", "response"):
         for who, head in vectors(f"ws/handshake_{name}.txt"):
@@ -93,7 +100,7 @@ def of_yaml():
 
 
 TARGETS = {
-    "ws_reader": of_ws,
+    "ws_reader": of_ws_reader,
     "oracle_ws": of_ws,
     "http_head": of_http,
     "mqtt_reader": of_mqtt,

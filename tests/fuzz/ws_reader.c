@@ -1,10 +1,16 @@
-/* ws_reader.c -- the WebSocket reader, both roles: however a stream is cut, the same events. Input: role, cut, stream. */
+/* ws_reader.c -- the WebSocket reader, both roles: however a stream is cut, the same events. Input: role and
+ * whether compression was agreed on, cut, stream. */
 #include "fuzz/fuzz.h"
 
 #include "proto/ws/close.h"
 #include "proto/ws/reader.h"
 
-enum { MESSAGE_MAX = 70000 };
+enum { MESSAGE_MAX = 70000, PACKED_MAX = MESSAGE_MAX + MESSAGE_MAX / 1024 + 64 };
+
+struct how {
+    enum pixi_role from;
+    enum pixi_ws_packing may;
+};
 
 struct run {
     struct pixi_ws_reader reader;
@@ -39,10 +45,13 @@ static void on_data(struct run *r, const struct pixi_ws_event *e)
     if (e->is_first)
         pixi_buf_reset(&r->message);
     pixi_buf_put(&r->message, e->bytes, e->len);
-    fuzz_must(r->message.len <= MESSAGE_MAX, "no message is over the limit");
+    fuzz_must(r->message.len <= (e->is_compressed ? PACKED_MAX : MESSAGE_MAX),
+              "no message is over the limit");
+    fuzz_must(!e->is_compressed || r->reader.may == PIXI_WS_DEFLATED, "compressed where that was agreed on");
     if (!e->is_last)
         return;
-    fuzz_must(e->message != PIXI_WS_TEXT || pixi_utf8_is_valid(r->message.bytes, r->message.len),
+    fuzz_must(e->message != PIXI_WS_TEXT || e->is_compressed ||
+                  pixi_utf8_is_valid(r->message.bytes, r->message.len),
               "text is UTF-8");
     put(r, e->message == PIXI_WS_TEXT ? "text" : "bin", pixi_buf_cur(&r->message));
 }
@@ -70,12 +79,13 @@ static int feed(struct run *r, uint8_t *bytes, size_t len)
 
 static void run(const void *how, struct fuzz_pieces *pieces, struct pixi_buf *out)
 {
-    struct run r = {.message = pixi_buf_init(MESSAGE_MAX + 1), .out = out};
+    struct run r = {.message = pixi_buf_init(PACKED_MAX + 1), .out = out};
+    const struct how *with = how;
     int rc = PIXI_MORE;
     uint8_t *piece, more[] = {0x81, 0};
     size_t len;
 
-    pixi_ws_reader_init(&r.reader, *(const enum pixi_role *)how, MESSAGE_MAX);
+    pixi_ws_reader_init(&r.reader, with->from, with->may, MESSAGE_MAX);
     while (rc >= 0 && (piece = fuzz_piece(pieces, &len)) != NULL)
         rc = feed(&r, piece, len);
     pixi_buf_putf(out, "%s at %ju, idle %d", pixi_err_name(rc), (uintmax_t)r.reader.fault.offset,
@@ -88,11 +98,12 @@ static void run(const void *how, struct fuzz_pieces *pieces, struct pixi_buf *ou
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct pixi_cur in = pixi_cur_init(bytes, len);
-    enum pixi_role from;
+    struct how how;
     uint8_t choices[2];
 
     fuzz_choices(&in, choices, sizeof choices);
-    from = choices[0] & 1 ? PIXI_SERVER : PIXI_CLIENT;
-    fuzz_chunks(run, &from, in, choices[1]);
+    how.from = choices[0] & 1 ? PIXI_SERVER : PIXI_CLIENT;
+    how.may = choices[0] & 2 ? PIXI_WS_DEFLATED : PIXI_WS_PLAIN;
+    fuzz_chunks(run, &how, in, choices[1]);
     return 0;
 }

@@ -41,6 +41,7 @@ uint16_t pixi_ws_close_for(int err)
 {
     switch (err) {
     case PIXI_E_WS_UTF8:
+    case PIXI_E_WS_DEFLATE_DATA: /* no message of the type that it says it is */
     case PIXI_E_WS_CLOSE_UTF8: return PIXI_WS_CLOSE_UTF8;
     case PIXI_E_MQTT_TOO_BIG:
     case PIXI_E_WS_TOO_BIG: return PIXI_WS_CLOSE_TOO_BIG;

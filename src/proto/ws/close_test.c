@@ -132,11 +132,12 @@ static void codes_for_errors(void **state)
         int err;
         uint16_t code;
     } cases[] = {
-        {PIXI_E_WS_RSV, 1002},        {PIXI_E_WS_OPCODE, 1002},     {PIXI_E_WS_CONTROL, 1002},
-        {PIXI_E_WS_MASK, 1002},       {PIXI_E_WS_LEN, 1002},        {PIXI_E_WS_FRAGMENT, 1002},
-        {PIXI_E_WS_CLOSE_LEN, 1002},  {PIXI_E_WS_CLOSE_CODE, 1002}, {PIXI_E_WS_UTF8, 1007},
-        {PIXI_E_WS_CLOSE_UTF8, 1007}, {PIXI_E_WS_TOO_BIG, 1009},    {PIXI_E_WS_TYPE, 1003},
-        {PIXI_E_NOMEM, 1011},         {PIXI_E_SYS, 1011},           {PIXI_E_WS_PONG, 3008},
+        {PIXI_E_WS_RSV, 1002},        {PIXI_E_WS_OPCODE, 1002},       {PIXI_E_WS_CONTROL, 1002},
+        {PIXI_E_WS_MASK, 1002},       {PIXI_E_WS_LEN, 1002},          {PIXI_E_WS_FRAGMENT, 1002},
+        {PIXI_E_WS_CLOSE_LEN, 1002},  {PIXI_E_WS_CLOSE_CODE, 1002},   {PIXI_E_WS_UTF8, 1007},
+        {PIXI_E_WS_CLOSE_UTF8, 1007}, {PIXI_E_WS_DEFLATE_DATA, 1007}, {PIXI_E_WS_DEFLATE_BIT, 1002},
+        {PIXI_E_WS_TOO_BIG, 1009},    {PIXI_E_WS_TYPE, 1003},         {PIXI_E_NOMEM, 1011},
+        {PIXI_E_SYS, 1011},           {PIXI_E_WS_PONG, 3008},
     };
 
     (void)state;

@@ -1,6 +1,6 @@
 #include "proto/ws/frame.h"
 
-enum { FIN = 0x80, RSV = 0x70, OPCODE = 0x0f, MASKED = 0x80, LEN7 = 0x7f };
+enum { FIN = 0x80, RSV = 0x70, RSV1 = 0x40, OPCODE = 0x0f, MASKED = 0x80, LEN7 = 0x7f };
 
 static bool is_control(uint8_t opcode)
 {
@@ -27,7 +27,8 @@ static int decode_len(struct pixi_cur *c, uint8_t len7, uint64_t *len)
     return *len < least ? PIXI_E_WS_LEN : PIXI_OK;
 }
 
-int pixi_ws_frame_decode(struct pixi_cur *in, enum pixi_role from, struct pixi_ws_frame *out)
+int pixi_ws_frame_decode(struct pixi_cur *in, enum pixi_role from, enum pixi_ws_packing may,
+                         struct pixi_ws_frame *out)
 {
     struct pixi_cur c = *in, key;
     struct pixi_ws_frame f = {0};
@@ -38,10 +39,13 @@ int pixi_ws_frame_decode(struct pixi_cur *in, enum pixi_role from, struct pixi_w
         return PIXI_MORE;
     f.opcode = b0 & OPCODE;
     f.is_final = b0 & FIN;
-    if (b0 & RSV)
+    f.is_compressed = b0 & RSV1;
+    if (b0 & (may == PIXI_WS_DEFLATED ? RSV & ~RSV1 : RSV))
         return PIXI_E_WS_RSV;
     if (is_reserved(f.opcode))
         return PIXI_E_WS_OPCODE;
+    if (f.is_compressed && (is_control(f.opcode) || f.opcode == PIXI_WS_CONTINUATION))
+        return PIXI_E_WS_DEFLATE_BIT;
     if (is_control(f.opcode) && !f.is_final)
         return PIXI_E_WS_CONTROL;
 
@@ -75,7 +79,7 @@ size_t pixi_ws_frame_encode(const struct pixi_ws_frame *f, enum pixi_role from, 
 {
     uint8_t masked = from == PIXI_CLIENT ? MASKED : 0, *p = out;
 
-    *p++ = (uint8_t)((f->is_final ? FIN : 0) | f->opcode);
+    *p++ = (uint8_t)((f->is_final ? FIN : 0) | (f->is_compressed ? RSV1 : 0) | f->opcode);
     if (f->payload_len < 126) {
         *p++ = (uint8_t)(masked | f->payload_len);
     } else if (f->payload_len < 65536) {

@@ -5,6 +5,7 @@
 
 struct reading {
     enum pixi_role from;
+    enum pixi_ws_packing may;
     struct pixi_ws_frame frame;
 };
 
@@ -12,7 +13,7 @@ static int decode(struct pixi_cur *in, void *ctx)
 {
     struct reading *r = ctx;
 
-    return pixi_ws_frame_decode(in, r->from, &r->frame);
+    return pixi_ws_frame_decode(in, r->from, r->may, &r->frame);
 }
 
 /* ---- vectors ---- */
@@ -30,7 +31,8 @@ static int walk(const struct vec *v)
     struct pixi_ws_frame f;
     int rc;
 
-    while ((rc = pixi_ws_frame_decode(&c, v->from, &f)) == PIXI_OK && f.opcode != PIXI_WS_CLOSE)
+    while ((rc = pixi_ws_frame_decode(&c, v->from, PIXI_WS_PLAIN, &f)) == PIXI_OK &&
+           f.opcode != PIXI_WS_CLOSE)
         if (f.payload_len > pixi_cur_left(&c) || !pixi_cur_cut(&c, (size_t)f.payload_len, &payload))
             return PIXI_OK;
     return rc < 0 ? rc : PIXI_OK;
@@ -63,10 +65,10 @@ static void vectors(void **state)
     }
 }
 
-/* Every pair of first bytes, against the rules as RFC 6455 §5.2 lists them; the error falls at its byte. */
-static void first_two_bytes(void **state)
+/* Every pair of first bytes, against the rules as RFC 6455 §5.2 lists them, and RFC 7692 §6.1; the error falls at its
+ * byte. */
+static void check_first_two_bytes(enum pixi_ws_packing may)
 {
-    (void)state;
     for (unsigned b0 = 0; b0 < 256; b0++)
         for (unsigned b1 = 0; b1 < 256; b1++) {
             uint8_t bytes[2] = {(uint8_t)b0, (uint8_t)b1};
@@ -74,14 +76,16 @@ static void first_two_bytes(void **state)
             bool is_masked = b1 & 128, is_control = opcode >= 8;
             int first = PIXI_MORE, want = PIXI_MORE;
 
-            if (b0 & 0x70)
+            if (b0 & (may == PIXI_WS_DEFLATED ? 0x30 : 0x70))
                 first = PIXI_E_WS_RSV;
             else if (opcode > 10 || (opcode > 2 && opcode < 8))
                 first = PIXI_E_WS_OPCODE;
+            else if (b0 & 0x40 && opcode != 1 && opcode != 2)
+                first = PIXI_E_WS_DEFLATE_BIT;
             else if (is_control && !(b0 & 128))
                 first = PIXI_E_WS_CONTROL;
             for (int from = PIXI_CLIENT; from <= PIXI_SERVER; from++) {
-                struct reading r = {.from = (enum pixi_role)from};
+                struct reading r = {.from = (enum pixi_role)from, .may = may};
                 size_t used;
 
                 want = first;
@@ -95,6 +99,13 @@ static void first_two_bytes(void **state)
                 assert_int_equal(inv_decode_prefix(decode, &r, bytes, 2, &used), want);
             }
         }
+}
+
+static void first_two_bytes(void **state)
+{
+    (void)state;
+    check_first_two_bytes(PIXI_WS_PLAIN);
+    check_first_two_bytes(PIXI_WS_DEFLATED);
 }
 
 static void an_error_writes_nothing(void **state)
@@ -112,7 +123,7 @@ static void an_error_writes_nothing(void **state)
 
 static void comes_back(const struct pixi_ws_frame *f, enum pixi_role from)
 {
-    struct reading r = {.from = from};
+    struct reading r = {.from = from, .may = f->is_compressed ? PIXI_WS_DEFLATED : PIXI_WS_PLAIN};
     uint8_t head[PIXI_WS_HEAD_MAX + 1];
     size_t len, used, want = f->payload_len < 126 ? 2 : f->payload_len < 65536 ? 4 : 10;
 
@@ -126,6 +137,7 @@ static void comes_back(const struct pixi_ws_frame *f, enum pixi_role from)
     assert_int_equal(r.frame.payload_len, f->payload_len);
     assert_int_equal(r.frame.opcode, f->opcode);
     assert_int_equal(r.frame.is_final, f->is_final);
+    assert_int_equal(r.frame.is_compressed, f->is_compressed);
     if (from == PIXI_CLIENT)
         assert_memory_equal(r.frame.mask, f->mask, 4);
     else
@@ -159,12 +171,15 @@ static void round_trip(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT(lens); i++)
         for (size_t k = 0; k < COUNT(opcodes); k++)
-            for (int bits = 0; bits < 4; bits++) {
+            for (int bits = 0; bits < 8; bits++) {
                 struct pixi_ws_frame f = {.payload_len = lens[i],
                                           .opcode = opcodes[k],
                                           .mask = {0x37, 0xfa, 0x21, 0x3d},
-                                          .is_final = bits & 1};
+                                          .is_final = bits & 1,
+                                          .is_compressed = bits & 4};
 
+                if (f.is_compressed && opcodes[k] != PIXI_WS_TEXT && opcodes[k] != PIXI_WS_BINARY)
+                    continue;
                 if (opcodes[k] >= PIXI_WS_CLOSE && (lens[i] > PIXI_WS_CONTROL_MAX || !f.is_final))
                     continue;
                 comes_back(&f, bits & 2 ? PIXI_CLIENT : PIXI_SERVER);

@@ -1,11 +1,13 @@
 #include "proto/ws/reader.h"
 #include "proto/ws/close.h"
+#include "proto/ws/deflate.h"
 
 enum { HEAD, PAYLOAD, CLOSED, FAILED };
 
-void pixi_ws_reader_init(struct pixi_ws_reader *r, enum pixi_role from, uint64_t message_max)
+void pixi_ws_reader_init(struct pixi_ws_reader *r, enum pixi_role from, enum pixi_ws_packing may,
+                         uint64_t message_max)
 {
-    *r = (struct pixi_ws_reader){.from = from, .message_max = message_max};
+    *r = (struct pixi_ws_reader){.from = from, .may = (uint8_t)may, .message_max = message_max};
 }
 
 bool pixi_ws_reader_is_idle(const struct pixi_ws_reader *r)
@@ -34,7 +36,7 @@ static int read_cut_head(struct pixi_ws_reader *r, uint8_t **in, uint8_t *end)
 
         r->head[r->head_len++] = *(*in)++;
         c = pixi_cur_init(r->head, r->head_len);
-        if ((rc = pixi_ws_frame_decode(&c, r->from, &r->frame)) != PIXI_MORE)
+        if ((rc = pixi_ws_frame_decode(&c, r->from, r->may, &r->frame)) != PIXI_MORE)
             return rc;
     }
     return PIXI_MORE;
@@ -47,7 +49,7 @@ static int read_head(struct pixi_ws_reader *r, uint8_t **in, uint8_t *end)
 
     if (r->head_len > 0)
         return read_cut_head(r, in, end);
-    rc = pixi_ws_frame_decode(&c, r->from, &r->frame);
+    rc = pixi_ws_frame_decode(&c, r->from, r->may, &r->frame);
     if (rc == PIXI_OK)
         *in = end - pixi_cur_left(&c);
     return rc == PIXI_MORE ? read_cut_head(r, in, end) : rc;
@@ -57,6 +59,7 @@ static int read_head(struct pixi_ws_reader *r, uint8_t **in, uint8_t *end)
 static int begin_frame(struct pixi_ws_reader *r)
 {
     const struct pixi_ws_frame *f = &r->frame;
+    uint64_t most = r->message_max;
 
     r->left = f->payload_len;
     r->control_len = 0;
@@ -68,9 +71,12 @@ static int begin_frame(struct pixi_ws_reader *r)
         r->message_opcode = f->opcode;
         r->message_len = 0;
         r->is_started = false;
+        r->is_compressed = f->is_compressed;
         r->utf8 = (struct pixi_utf8){0};
     }
-    if (f->payload_len > r->message_max - r->message_len)
+    if (r->is_compressed)
+        most = pixi_ws_deflate_bound(most);
+    if (f->payload_len > most - r->message_len)
         return PIXI_E_WS_TOO_BIG;
     r->message_len += f->payload_len;
     return PIXI_OK;
@@ -126,7 +132,7 @@ static int read_data(struct pixi_ws_reader *r, uint8_t **in, uint8_t *end, struc
     size_t len = pixi_cur_left(&piece);
     bool is_last = r->left == 0 && r->frame.is_final;
 
-    if (r->message_opcode == PIXI_WS_TEXT) {
+    if (r->message_opcode == PIXI_WS_TEXT && !r->is_compressed) {
         if (pixi_utf8_feed(&r->utf8, bytes, len, bad) != PIXI_OK)
             return PIXI_E_WS_UTF8;
         *bad = len;
@@ -137,6 +143,7 @@ static int read_data(struct pixi_ws_reader *r, uint8_t **in, uint8_t *end, struc
                                   .message = r->message_opcode,
                                   .is_first = !r->is_started,
                                   .is_last = is_last,
+                                  .is_compressed = r->is_compressed,
                                   .bytes = bytes,
                                   .len = len};
     if (r->left == 0)

@@ -1,5 +1,5 @@
 /* reader.h -- a stream of bytes in, messages and control frames out. RFC 6455 §5, §6.2, §8.1. No I/O, no allocation:
- * payload is unmasked where it lies, and handed on in the pieces in which it came. */
+ * payload is unmasked where it lies, and handed on in the pieces in which it came. What is compressed is handed on so. */
 #ifndef PIXI_PROTO_WS_READER_H
 #define PIXI_PROTO_WS_READER_H
 
@@ -17,6 +17,7 @@ struct pixi_ws_event {
     enum pixi_ws_event_type type;
     enum pixi_ws_opcode message; /* DATA: PIXI_WS_TEXT or PIXI_WS_BINARY */
     bool is_first, is_last;      /* DATA: of its message */
+    bool is_compressed;          /* DATA: to be inflated, and text to be checked then */
     uint8_t *bytes;              /* DATA: in the input; control frames: in the reader. Until the next call */
     size_t len;
     uint16_t code;          /* CLOSE: PIXI_WS_CLOSE_NONE when the peer gave none */
@@ -30,6 +31,8 @@ struct pixi_ws_reader {
     uint8_t control_len;    /* of a control payload so far */
     uint8_t message_opcode; /* of the message under way, 0 for none */
     bool is_started;        /* a piece of it was handed on */
+    bool is_compressed;     /* it is */
+    uint8_t may;            /* enum pixi_ws_packing */
     uint64_t message_max;   /* bytes */
     uint64_t message_len;   /* announced so far, all its frames */
     uint64_t left;          /* of the frame's payload */
@@ -41,8 +44,10 @@ struct pixi_ws_reader {
     uint8_t control[PIXI_WS_CONTROL_MAX];
 };
 
-/* pixi_ws_reader_init -- read what `from` sends after the handshake; messages of up to message_max bytes. */
-void pixi_ws_reader_init(struct pixi_ws_reader *r, enum pixi_role from, uint64_t message_max);
+/* pixi_ws_reader_init -- read what `from` sends after the handshake; messages of up to message_max bytes, which compressed
+ * ones may take as well (pixi_ws_deflate_bound). */
+void pixi_ws_reader_init(struct pixi_ws_reader *r, enum pixi_role from, enum pixi_ws_packing may,
+                         uint64_t message_max);
 
 /* pixi_ws_reader_next -- the next event.
  *
@@ -50,7 +55,7 @@ void pixi_ws_reader_init(struct pixi_ws_reader *r, enum pixi_role from, uint64_t
  *
  *   PIXI_OK              out is set; call again before reading more from the peer
  *   PIXI_MORE            nothing left to report: feed the bytes that come next
- *   PIXI_E_WS_RSV, _OPCODE, _CONTROL, _MASK, _LEN     as pixi_ws_frame_decode
+ *   PIXI_E_WS_RSV, _OPCODE, _DEFLATE_BIT, _CONTROL, _MASK, _LEN     as pixi_ws_frame_decode
  *   PIXI_E_WS_FRAGMENT   continuation without a start, or a start inside a message (§5.4)     close 1002
  *   PIXI_E_WS_TOO_BIG    told by the header, before any of the payload (§10.4)                close 1009
  *   PIXI_E_WS_UTF8       told at the first byte that cannot be right (§8.1)                   close 1007

@@ -6,6 +6,8 @@
 
 enum { MESSAGE_MAX = 1048576, SHOWN_MAX = 1000, FEW_CUTS_FROM = 100000 };
 
+static enum pixi_ws_packing packing; /* of the readers that are run */
+
 /* Data of an event: hex, or when it is long its length and a hash. */
 static void put_data(struct pixi_buf *out, const uint8_t *bytes, size_t len)
 {
@@ -38,18 +40,23 @@ static void put_event(struct pixi_buf *out, const char *name, const uint8_t *byt
 struct run {
     struct pixi_ws_reader reader;
     struct pixi_buf message, *out;
-    bool is_inside, is_closed;
+    bool is_inside, is_closed, is_compressed;
 };
 
 static void on_data(struct run *r, const struct pixi_ws_event *e, const uint8_t *from, const uint8_t *to)
 {
     assert_true(e->message == PIXI_WS_TEXT || e->message == PIXI_WS_BINARY);
     assert_int_equal(e->is_first, !r->is_inside);
+    assert_true(e->is_first || e->is_compressed == r->is_compressed);
+    assert_true(!e->is_compressed || packing == PIXI_WS_DEFLATED);
+    r->is_compressed = e->is_compressed;
     assert_true(e->len == 0 || (e->bytes >= from && e->bytes + e->len <= to));
     pixi_buf_put(&r->message, e->bytes, e->len);
     r->is_inside = !e->is_last;
     if (!e->is_last)
         return;
+    if (e->is_compressed)
+        pixi_buf_put_str(r->out, r->out->len ? " packed" : "packed");
     put_event(r->out, e->message == PIXI_WS_TEXT ? "text:" : "bin:", r->message.bytes, r->message.len);
     pixi_buf_reset(&r->message);
 }
@@ -113,7 +120,7 @@ static void run(const struct inv_guard *pieces, const size_t *lens, size_t count
     struct run r = {.message = pixi_buf_init(MESSAGE_MAX), .out = out};
     int rc = PIXI_MORE;
 
-    pixi_ws_reader_init(&r.reader, *(enum pixi_role *)ctx, MESSAGE_MAX);
+    pixi_ws_reader_init(&r.reader, *(enum pixi_role *)ctx, packing, MESSAGE_MAX);
     for (size_t i = 0; i < count && rc >= 0; i++)
         rc = feed(&r, pieces[i].bytes, lens[i]);
     assert_int_equal(rc < 0 ? rc : PIXI_OK, r.reader.fault.err);
@@ -272,7 +279,7 @@ static void idle_between_messages_only(void **state)
 
     (void)state;
     r.out = &out;
-    pixi_ws_reader_init(&r.reader, PIXI_SERVER, 100);
+    pixi_ws_reader_init(&r.reader, PIXI_SERVER, PIXI_WS_PLAIN, 100);
     for (size_t i = 0; i < sizeof stream - 1; i++) {
         uint8_t byte = (uint8_t)stream[i];
 
@@ -306,7 +313,76 @@ static void limits_of_other_sizes(void **state)
         struct pixi_buf out = pixi_buf_init(1000);
         struct run r = {.message = pixi_buf_init(1000), .out = &out};
 
-        pixi_ws_reader_init(&r.reader, PIXI_SERVER, cases[i].max);
+        pixi_ws_reader_init(&r.reader, PIXI_SERVER, PIXI_WS_PLAIN, cases[i].max);
+        assert_int_equal(feed(&r, g.bytes, cases[i].len), cases[i].err);
+        pixi_buf_clear(&out);
+        pixi_buf_clear(&r.message);
+        inv_guard_free(&g);
+    }
+}
+
+/* ---- compressed messages ---- */
+
+static void compressed(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        const char *want;
+    } cases[] = {
+        /* RFC 7692 §7.2.3.1, whole and in fragments */
+        {"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00", 9, "packed text:f248cdc9c90700|OK"},
+        {"\x41\x03\xf2\x48\xcd\x80\x04\xc9\xc9\x07\x00", 11, "packed text:f248cdc9c90700|OK"},
+        {"\x42\x01\xff\x89\x01p\x00\x00\x80\x01\xfe", 11, "ping:70 packed bin:fffe|OK"},
+        /* beside others that are not: these are checked */
+        {"\xc1\x01\xff\x81\x01x", 6, "packed text:ff text:78|OK"},
+        {"\xc1\x01\xff\x81\x01\xff", 6, "packed text:ff|WS_UTF8 at 5"},
+        /* the bit where it may not be: told at the frame's first byte */
+        {"\x41\x01\xff\xc0", 4, "|WS_DEFLATE_BIT at 3"},
+        {"\xc0\x01", 2, "|WS_DEFLATE_BIT at 0"},
+        {"\xc9\x00", 2, "|WS_DEFLATE_BIT at 0"},
+        {"\xca", 1, "|WS_DEFLATE_BIT at 0"},
+        {"\x81\x00\xc8\x02\x03\xe8", 6, "text:|WS_DEFLATE_BIT at 2"},
+        {"\xe1", 1, "|WS_RSV at 0"},
+        {"\xd1", 1, "|WS_RSV at 0"},
+        {"\x01\x01x\xc1\x01y", 6, "|WS_FRAGMENT at 3"},
+    };
+    struct pixi_buf got = pixi_buf_init(1000);
+    enum pixi_role from = PIXI_SERVER;
+
+    (void)state;
+    packing = PIXI_WS_DEFLATED;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        pixi_buf_reset(&got);
+        inv_chunks(cases[i].want, run, &from, cases[i].bytes, cases[i].len, &got);
+        if (!pixi_cur_equals(pixi_buf_cur(&got), pixi_cur_str(cases[i].want)))
+            fail_msg("%.*s, wanted %s", (int)got.len, (char *)got.bytes, cases[i].want);
+    }
+    packing = PIXI_WS_PLAIN;
+    pixi_buf_clear(&got);
+}
+
+/* What a message of the largest size may take when it does not get smaller is not too big. */
+static void compressed_limits(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        int err;
+    } cases[] = {
+        {"\x82\x7e\x03\xe8", 4, PIXI_MORE},
+        {"\x82\x7e\x03\xe9", 4, PIXI_E_WS_TOO_BIG},
+        {"\xc2\x7e\x04\x28", 4, PIXI_MORE}, /* 1,000 + 64 */
+        {"\xc2\x7e\x04\x29", 4, PIXI_E_WS_TOO_BIG},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct inv_guard g = inv_guard(cases[i].bytes, cases[i].len);
+        struct pixi_buf out = pixi_buf_init(1000);
+        struct run r = {.message = pixi_buf_init(1000), .out = &out};
+
+        pixi_ws_reader_init(&r.reader, PIXI_SERVER, PIXI_WS_DEFLATED, 1000);
         assert_int_equal(feed(&r, g.bytes, cases[i].len), cases[i].err);
         pixi_buf_clear(&out);
         pixi_buf_clear(&r.message);
@@ -331,7 +407,8 @@ static void put_frame(struct pixi_buf *b, enum pixi_role from, bool *is_open)
     static const char *const texts[] = {"", "a", "\xc3\xa9", "\xe2\x82", "\xf0\x9f\x98\x80", "\xac"};
     struct pixi_ws_frame f = {.opcode = opcodes[random_below(random_below(30) ? 7 : 9)],
                               .mask = {(uint8_t)random_below(256), 2, 3, (uint8_t)random_below(256)},
-                              .is_final = random_below(3) > 0};
+                              .is_final = random_below(3) > 0,
+                              .is_compressed = packing == PIXI_WS_DEFLATED && random_below(3) == 0};
     uint8_t payload[300], head[PIXI_WS_HEAD_MAX];
     size_t len = 0, most = random_below(4) ? 20 : 250;
 
@@ -342,6 +419,8 @@ static void put_frame(struct pixi_buf *b, enum pixi_role from, bool *is_open)
         f.opcode = random_below(20) && *is_open ? 0 : f.opcode;
         *is_open = !f.is_final;
     }
+    if (f.opcode == 0 || f.opcode >= 8)
+        f.is_compressed = f.is_compressed && random_below(20) == 0;
     if (f.opcode == 8) {
         len = random_below(9) ? 2 : 0;
         memcpy(payload, "\x03\xe8", 2);
@@ -372,6 +451,7 @@ static void random_streams(void **state)
         enum pixi_role from = round % 2 ? PIXI_CLIENT : PIXI_SERVER;
         bool is_open = false;
 
+        packing = round % 4 < 2 ? PIXI_WS_PLAIN : PIXI_WS_DEFLATED;
         pixi_buf_reset(&stream);
         for (uint32_t n = 1 + random_below(12); n > 0; n--)
             put_frame(&stream, from, &is_open);
@@ -395,6 +475,7 @@ static void random_streams(void **state)
     }
     for (size_t i = 0; i < COUNT(outcomes); i++)
         assert_true(outcomes[i] > 100); /* it finds its way to every kind of end */
+    packing = PIXI_WS_PLAIN;
     pixi_buf_clear(&stream);
     pixi_buf_clear(&whole);
     pixi_buf_clear(&got);
@@ -409,6 +490,8 @@ int main(void)
         cmocka_unit_test(faults_have_their_place),
         cmocka_unit_test(idle_between_messages_only),
         cmocka_unit_test(limits_of_other_sizes),
+        cmocka_unit_test(compressed),
+        cmocka_unit_test(compressed_limits),
         cmocka_unit_test(random_streams),
     };
 
