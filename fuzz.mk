@@ -2,7 +2,7 @@
 # Included by Makefile.
 
 FUZZ_S ?= 60
-FUZZ := ws_reader http_head json rpc mqtt_reader topic image_yaml oracle_ws oracle_mqtt
+FUZZ := ws_reader ws_deflate http_head json rpc mqtt_reader topic image_yaml oracle_ws oracle_mqtt
 FUZZ_TESTS := $(FUZZ:%=$(B)/san/test/tests/fuzz/%)
 
 # What the targets look at, and what that needs.

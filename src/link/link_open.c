@@ -19,7 +19,7 @@ void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, stru
     struct pixi_buf b = pixi_loop_borrow(k->loop, 4096);
     int rc;
 
-    pixi_ws_response_put(&b, r, protocol);
+    pixi_ws_response_put(&b, r, protocol, NULL);
     rc = b.err ? b.err : pixi_tcp_send(&k->tcp, b.bytes, b.len);
     pixi_loop_give_back(k->loop, &b);
     if (rc == PIXI_OK)
@@ -66,15 +66,15 @@ static void on_request_bytes(struct pixi_link *k, struct pixi_cur *in)
 static void on_response_bytes(struct pixi_link *k, struct pixi_cur *in)
 {
     struct pixi_http_head head;
-    struct pixi_cur protocol;
+    struct pixi_ws_answer answer;
     int rc = pixi_http_response_decode(in, &k->limits->http, &head);
 
     if (rc == PIXI_MORE)
         return;
     if (rc == PIXI_OK)
-        rc = pixi_ws_response_check(&head, &k->hello, &protocol);
+        rc = pixi_ws_response_check(&head, &k->hello, &answer);
     if (rc == PIXI_OK) {
-        open_up(k, protocol);
+        open_up(k, answer.protocol);
         return;
     }
     pixi_link_set_error(k, rc, rc != PIXI_E_WS_STATUS);

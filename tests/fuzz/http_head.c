@@ -46,9 +46,12 @@ static void check_answer(const struct pixi_ws_request *r)
     struct pixi_http_limits limits = {8192, PIXI_HTTP_FIELDS};
     struct pixi_buf b = pixi_buf_init(1 << 16), offered = pixi_buf_init(1 << 16);
     struct pixi_cur chosen = r->protocol_count ? r->protocols[r->protocol_count - 1] : (struct pixi_cur){0},
-                    c, got;
+                    c;
+    struct pixi_ws_deflate deflate = pixi_ws_deflate_answer(&r->deflate);
+    struct pixi_ws_answer got;
     struct pixi_http_head head;
-    struct pixi_ws_hello hello = {.host = "h", .path = "/"};
+    struct pixi_ws_hello hello = {
+        .host = "h", .path = "/", .deflate = r->offers_deflate ? &r->deflate : NULL};
     char key[PIXI_WS_KEY_LEN + 1] = {0};
 
     fuzz_must(pixi_cur_left(&r->key) == PIXI_WS_KEY_LEN, "a key has 24 characters");
@@ -60,13 +63,14 @@ static void check_answer(const struct pixi_ws_request *r)
     pixi_buf_put(&offered, "", 1);
     hello.key = key;
     hello.protocols = r->protocol_count ? (const char *)offered.bytes : NULL;
-    pixi_ws_response_put(&b, r, chosen);
+    pixi_ws_response_put(&b, r, chosen, r->offers_deflate ? &deflate : NULL);
     c = pixi_buf_cur(&b);
     if (b.len <= limits.head_bytes) {
         fuzz_must(pixi_http_response_decode(&c, &limits, &head) == PIXI_OK && c.p == c.end,
                   "the answer is a head");
         fuzz_must(pixi_ws_response_check(&head, &hello, &got) == PIXI_OK, "the client takes the answer");
-        fuzz_must(pixi_cur_equals(got, chosen), "and the subprotocol that was chosen");
+        fuzz_must(pixi_cur_equals(got.protocol, chosen), "and the subprotocol that was chosen");
+        fuzz_must(got.has_deflate == r->offers_deflate, "and the extension");
     }
     pixi_buf_clear(&b);
     pixi_buf_clear(&offered);
@@ -74,15 +78,21 @@ static void check_answer(const struct pixi_ws_request *r)
 
 static void check_head(const struct how *how)
 {
-    static const struct pixi_ws_hello hello = {
+    static const struct pixi_ws_deflate offer = {true, true, 0, PIXI_WS_BITS_ANY};
+    struct pixi_ws_hello hello = {
         .host = "h", .path = "/", .key = "dGhlIHNhbXBsZSBub25jZQ==", .protocols = "pixi.v1"};
     struct pixi_ws_request request;
-    struct pixi_cur protocol;
+    struct pixi_ws_answer answer;
 
     if (how->from == PIXI_SERVER) {
         fuzz_must(how->head.status >= 100 && how->head.status <= 599, "a status is 100 .. 599");
-        if (pixi_ws_response_check(&how->head, &hello, &protocol) == PIXI_OK)
-            fuzz_must(how->head.status == 101, "a handshake is answered by 101");
+        for (int i = 0; i < 2; i++, hello.deflate = &offer)
+            if (pixi_ws_response_check(&how->head, &hello, &answer) == PIXI_OK) {
+                fuzz_must(how->head.status == 101, "a handshake is answered by 101");
+                fuzz_must(!answer.has_deflate || i, "what was not offered is not taken");
+                fuzz_must(!answer.has_deflate || answer.deflate.server_no_context_takeover,
+                          "no context is taken over");
+            }
         return;
     }
     pixi_http_path(&how->head);

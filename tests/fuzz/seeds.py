@@ -9,6 +9,7 @@ import hashlib
 import re
 import shutil
 import sys
+import zlib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -66,6 +67,17 @@ def of_ws_reader():
         yield bytes([seed[0] | 2]) + seed[1:]
 
 
+def of_deflate():
+    """Messages as they are sent, and RFC 7692's examples."""
+    for example in ("f248cdc9c90700", "f200110000", "000500faff48656c6c6f00", "f348cdc9c9070000", "f24805000000ffffcac9c90700", "00", ""):
+        yield bytes([200, 10, 3]) + bytes.fromhex(example)
+    for message in (b"a" * 5000, b'{"jsonrpc":"2.0"}' * 30, bytes(range(256)) * 2):
+        for level in (0, 1, 9):
+            packer = zlib.compressobj(level, zlib.DEFLATED, -15)
+            packed = packer.compress(message) + packer.flush(zlib.Z_SYNC_FLUSH)
+            yield from (bytes([most, 63, 9]) + packed[:-4] for most in (5, 255))
+
+
 def of_http():
     for name in ("request", "response"):
         for who, head in vectors(f"ws/handshake_{name}.txt"):
@@ -101,6 +113,7 @@ def of_yaml():
 
 TARGETS = {
     "ws_reader": of_ws_reader,
+    "ws_deflate": of_deflate,
     "oracle_ws": of_ws,
     "http_head": of_http,
     "mqtt_reader": of_mqtt,

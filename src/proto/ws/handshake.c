@@ -64,26 +64,35 @@ static int read_protocols(const struct pixi_http_head *h, struct pixi_ws_request
     return PIXI_OK;
 }
 
-static bool is_extension(struct pixi_cur c)
+static bool is_deflate(struct pixi_cur name)
+{
+    return pixi_cur_equals(name, pixi_cur_str(PIXI_WS_DEFLATE));
+}
+
+/* PIXI_OK: it is of the form of an extension. An offer of permessage-deflate that cannot be taken is passed over: another
+ * may follow (RFC 7692 §5). */
+static int read_extension(struct pixi_cur c, struct pixi_ws_request *out)
 {
     struct pixi_ws_parameter any;
     struct pixi_cur name;
     int rc = pixi_ws_extension_name(&c, &name);
 
+    if (rc == PIXI_OK && is_deflate(name) && !out->offers_deflate)
+        out->offers_deflate = pixi_ws_deflate_read(c, PIXI_CLIENT, &out->deflate) == PIXI_OK;
     while (rc == PIXI_OK)
         rc = pixi_ws_extension_next(&c, &any);
-    return rc == PIXI_MORE;
+    return rc == PIXI_MORE ? PIXI_OK : rc;
 }
 
-static int check_extensions(const struct pixi_http_head *h)
+static int read_extensions(const struct pixi_http_head *h, struct pixi_ws_request *out)
 {
     struct pixi_http_list l = pixi_http_list(h, "sec-websocket-extensions");
     struct pixi_cur element;
+    int rc = PIXI_OK;
 
-    while (pixi_http_list_next(&l, &element))
-        if (!is_extension(element))
-            return PIXI_E_WS_EXTENSION;
-    return PIXI_OK;
+    while (rc == PIXI_OK && pixi_http_list_next(&l, &element))
+        rc = read_extension(element, out);
+    return rc;
 }
 
 int pixi_ws_request_check(const struct pixi_http_head *h, struct pixi_ws_request *out)
@@ -96,7 +105,7 @@ int pixi_ws_request_check(const struct pixi_http_head *h, struct pixi_ws_request
         return PIXI_E_WS_METHOD;
     if ((rc = pixi_http_request_check(h)) != PIXI_OK || (rc = check_upgrade(h)) != PIXI_OK ||
         (rc = check_version(h)) != PIXI_OK || (rc = check_key(h, &r.key)) != PIXI_OK ||
-        (rc = read_protocols(h, &r)) != PIXI_OK || (rc = check_extensions(h)) != PIXI_OK)
+        (rc = read_protocols(h, &r)) != PIXI_OK || (rc = read_extensions(h, &r)) != PIXI_OK)
         return rc;
     if (!pixi_http_find(h, "origin", &r.origin, NULL))
         r.origin = pixi_cur_init(NULL, 0);
@@ -127,7 +136,17 @@ void pixi_ws_accept(struct pixi_cur key, char out[PIXI_WS_ACCEPT_LEN])
     pixi_base64_encode(PIXI_BASE64_STD, digest, sizeof digest, out);
 }
 
-void pixi_ws_response_put(struct pixi_buf *b, const struct pixi_ws_request *r, struct pixi_cur protocol)
+static void put_extension(struct pixi_buf *b, const struct pixi_ws_deflate *deflate)
+{
+    if (!deflate)
+        return;
+    pixi_buf_put_str(b, "Sec-WebSocket-Extensions: ");
+    pixi_ws_deflate_put(b, deflate);
+    pixi_buf_put_str(b, "\r\n");
+}
+
+void pixi_ws_response_put(struct pixi_buf *b, const struct pixi_ws_request *r, struct pixi_cur protocol,
+                          const struct pixi_ws_deflate *deflate)
 {
     char accept[PIXI_WS_ACCEPT_LEN];
 
@@ -136,6 +155,7 @@ void pixi_ws_response_put(struct pixi_buf *b, const struct pixi_ws_request *r, s
     pixi_http_put_field(b, "Sec-WebSocket-Accept", pixi_cur_init(accept, sizeof accept));
     if (protocol.p)
         pixi_http_put_field(b, "Sec-WebSocket-Protocol", protocol);
+    put_extension(b, deflate);
     pixi_buf_put_str(b, "\r\n");
 }
 
@@ -159,6 +179,7 @@ void pixi_ws_request_put(struct pixi_buf *b, const struct pixi_ws_hello *hello)
     put_if(b, "Sec-WebSocket-Protocol", hello->protocols);
     put_if(b, "Authorization", hello->authorization);
     put_if(b, "Origin", hello->origin);
+    put_extension(b, hello->deflate);
     pixi_buf_put_str(b, "\r\n");
 }
 
@@ -190,9 +211,36 @@ static int check_accept(const struct pixi_http_head *h, const char *key)
     return pixi_cur_equals(got, pixi_cur_init(want, sizeof want)) ? PIXI_OK : PIXI_E_WS_ACCEPT;
 }
 
-int pixi_ws_response_check(const struct pixi_http_head *h, const struct pixi_ws_hello *hello,
-                           struct pixi_cur *protocol)
+/* Of all that there is, permessage-deflate can be chosen, once, where it was offered. */
+static int check_extension(const struct pixi_http_head *h, const struct pixi_ws_hello *hello,
+                           struct pixi_ws_answer *out)
 {
+    struct pixi_http_list l = pixi_http_list(h, "sec-websocket-extensions");
+    struct pixi_cur element, any, name;
+    size_t count;
+    int rc;
+
+    pixi_http_find(h, "sec-websocket-extensions", &any, &count);
+    if (count == 0)
+        return PIXI_OK;
+    if (!hello->deflate)
+        return PIXI_E_WS_EXTENSION;
+    for (; pixi_http_list_next(&l, &element); out->has_deflate = true) {
+        if ((rc = pixi_ws_extension_name(&element, &name)) != PIXI_OK)
+            return rc;
+        if (out->has_deflate || !is_deflate(name))
+            return PIXI_E_WS_EXTENSION;
+        if ((rc = pixi_ws_deflate_read(element, PIXI_SERVER, &out->deflate)) != PIXI_OK ||
+            (rc = pixi_ws_deflate_check(hello->deflate, &out->deflate)) != PIXI_OK)
+            return rc;
+    }
+    return PIXI_OK;
+}
+
+int pixi_ws_response_check(const struct pixi_http_head *h, const struct pixi_ws_hello *hello,
+                           struct pixi_ws_answer *out)
+{
+    struct pixi_ws_answer answer = {.has_deflate = false};
     struct pixi_cur chosen = {NULL, NULL}, any;
     size_t count;
     int rc;
@@ -208,12 +256,12 @@ int pixi_ws_response_check(const struct pixi_http_head *h, const struct pixi_ws_
         return PIXI_E_WS_UPGRADE;
     if ((rc = check_accept(h, hello->key)) != PIXI_OK)
         return rc;
-    pixi_http_find(h, "sec-websocket-extensions", &any, &count);
-    if (count > 0)
-        return PIXI_E_WS_EXTENSION;
+    if ((rc = check_extension(h, hello, &answer)) != PIXI_OK)
+        return rc;
     pixi_http_find(h, "sec-websocket-protocol", &chosen, &count);
     if (count > 1 || (count == 1 && !was_offered(hello->protocols, chosen)))
         return PIXI_E_WS_PROTOCOL;
-    *protocol = count == 1 ? chosen : pixi_cur_init(NULL, 0);
+    answer.protocol = count == 1 ? chosen : pixi_cur_init(NULL, 0);
+    *out = answer;
     return PIXI_OK;
 }

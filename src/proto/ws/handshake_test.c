@@ -12,7 +12,7 @@ struct reading {
     const struct pixi_ws_hello *hello;
     struct pixi_http_head head;
     struct pixi_ws_request request;
-    struct pixi_cur protocol;
+    struct pixi_ws_answer answer;
 };
 
 static void same_text(struct pixi_cur got, const char *want)
@@ -31,7 +31,7 @@ static int decode(struct pixi_cur *in, void *ctx)
 
     if (rc == PIXI_OK)
         rc = r->from == PIXI_CLIENT ? pixi_ws_request_check(&r->head, &r->request)
-                                    : pixi_ws_response_check(&r->head, r->hello, &r->protocol);
+                                    : pixi_ws_response_check(&r->head, r->hello, &r->answer);
     if (rc == PIXI_OK)
         *in = c;
     return rc;
@@ -247,15 +247,15 @@ static void answer_comes_back(void **state)
         struct pixi_cur in, protocol = chosen[i] ? pixi_cur_str(chosen[i]) : pixi_cur_init(NULL, 0);
 
         pixi_buf_reset(&b);
-        pixi_ws_response_put(&b, &request, protocol);
+        pixi_ws_response_put(&b, &request, protocol, NULL);
         assert_int_equal(b.err, PIXI_OK);
         inv_prefix("answer", decode, &r, b.bytes, b.len, PIXI_OK);
         in = pixi_buf_cur(&b);
         assert_int_equal(decode(&in, &r), PIXI_OK);
         if (chosen[i])
-            same_text(r.protocol, chosen[i]);
+            same_text(r.answer.protocol, chosen[i]);
         else
-            assert_null(r.protocol.p);
+            assert_null(r.answer.protocol.p);
     }
     pixi_buf_clear(&b);
 }
@@ -297,6 +297,139 @@ static void response_verdicts(void **state)
     }
 }
 
+/* ---- permessage-deflate ---- */
+
+static void same_deflate(const char *text, const struct pixi_ws_deflate *got, struct pixi_ws_deflate want)
+{
+    if (memcmp(got, &want, sizeof want) != 0)
+        fail_msg("%s: %d %d %u %u", text, got->server_no_context_takeover, got->client_no_context_takeover,
+                 got->server_max_window_bits, got->client_max_window_bits);
+}
+
+/* The first offer without a fault counts, in whichever field it stands. */
+static void offers(void **state)
+{
+    static const struct {
+        const char *fields;
+        bool is_offered;
+        struct pixi_ws_deflate want;
+    } cases[] = {
+        {"", false, {false, false, 0, 0}},
+        {"Sec-WebSocket-Extensions: x-other\r\n", false, {false, false, 0, 0}},
+        {"Sec-WebSocket-Extensions: permessage-deflate\r\n", true, {false, false, 0, 0}},
+        {"Sec-WebSocket-Extensions: Permessage-Deflate\r\n", false, {false, false, 0, 0}},
+        {"Sec-WebSocket-Extensions: x;a=b, permessage-deflate;server_max_window_bits=9 , "
+         "permessage-deflate\r\n",
+         true,
+         {false, false, 9, 0}},
+        {"Sec-WebSocket-Extensions: permessage-deflate;server_max_window_bits=7, permessage-deflate;"
+         "client_max_window_bits\r\n",
+         true,
+         {false, false, 0, 16}},
+        {"Sec-WebSocket-Extensions: permessage-deflate; window=1\r\nSec-WebSocket-Extensions: "
+         "permessage-deflate;server_no_context_takeover\r\n",
+         true,
+         {true, false, 0, 0}},
+        {"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover=1\r\n",
+         false,
+         {false, false, 0, 0}},
+    };
+    struct pixi_buf b = pixi_buf_init(10000);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct reading r = {.from = PIXI_CLIENT};
+
+        pixi_buf_reset(&b);
+        pixi_buf_putf(&b, "%s%s\r\n", REQUEST, cases[i].fields);
+        inv_prefix(cases[i].fields, decode, &r, b.bytes, b.len, PIXI_OK);
+        assert_int_equal(r.request.offers_deflate, cases[i].is_offered);
+        if (cases[i].is_offered)
+            same_deflate(cases[i].fields, &r.request.deflate, cases[i].want);
+    }
+    pixi_buf_clear(&b);
+}
+
+static void answers_to_an_offer(void **state)
+{
+    static const struct pixi_ws_deflate offer = {true, true, 0, PIXI_WS_BITS_ANY},
+                                        least = {false, false, 0, 0};
+    static const struct {
+        const char *field;
+        const struct pixi_ws_deflate *offer;
+        int err;
+        bool is_agreed;
+    } cases[] = {
+        {"", &offer, PIXI_OK, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n", &offer, PIXI_OK,
+         true},
+        {"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+         "client_max_window_bits=10; "
+         "server_max_window_bits=12; client_no_context_takeover\r\n",
+         &offer, PIXI_OK, true},
+        {"Sec-WebSocket-Extensions: permessage-deflate\r\n", &least, PIXI_OK, true},
+        {"Sec-WebSocket-Extensions: permessage-deflate\r\n", NULL, PIXI_E_WS_EXTENSION, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate\r\n", &offer, PIXI_E_WS_DEFLATE_CONTEXT, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=15\r\n", &least,
+         PIXI_E_WS_DEFLATE_ASKED, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n", &offer,
+         PIXI_E_WS_DEFLATE_VALUE, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate; x\r\n", &offer, PIXI_E_WS_DEFLATE_NAME, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover; "
+         "client_no_context_takeover\r\n",
+         &offer, PIXI_E_WS_DEFLATE_TWICE, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover=\r\n", &offer,
+         PIXI_E_WS_EXTENSION, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate, permessage-deflate\r\n", &least, PIXI_E_WS_EXTENSION,
+         false},
+        {"Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
+         &least, PIXI_E_WS_EXTENSION, false},
+        {"Sec-WebSocket-Extensions: permessage-deflate, x\r\n", &least, PIXI_E_WS_EXTENSION, false},
+        {"Sec-WebSocket-Extensions: x\r\n", &offer, PIXI_E_WS_EXTENSION, false},
+    };
+    struct pixi_buf b = pixi_buf_init(10000);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct pixi_ws_hello hello = {.key = KEY, .deflate = cases[i].offer};
+        struct reading r = {.from = PIXI_SERVER, .hello = &hello};
+
+        pixi_buf_reset(&b);
+        pixi_buf_putf(&b, "%s%s\r\n", RESPONSE, cases[i].field);
+        inv_prefix(cases[i].field, decode, &r, b.bytes, b.len, cases[i].err);
+        if (cases[i].err == PIXI_OK)
+            assert_int_equal(r.answer.has_deflate, cases[i].is_agreed);
+    }
+    pixi_buf_clear(&b);
+}
+
+/* What one side writes the other reads, there and back. */
+static void deflate_is_agreed_on(void **state)
+{
+    static const struct pixi_ws_deflate offer = {true, true, 10, PIXI_WS_BITS_ANY};
+    struct pixi_ws_hello hello = {.host = "h", .path = "/", .key = KEY, .deflate = &offer};
+    struct reading server = {.from = PIXI_CLIENT}, client = {.from = PIXI_SERVER, .hello = &hello};
+    struct pixi_ws_deflate answer;
+    struct pixi_buf b = pixi_buf_init(10000);
+    struct pixi_cur in;
+
+    (void)state;
+    pixi_ws_request_put(&b, &hello);
+    in = pixi_buf_cur(&b);
+    assert_int_equal(decode(&in, &server), PIXI_OK);
+    assert_true(server.request.offers_deflate);
+    same_deflate("offer", &server.request.deflate, offer);
+    answer = pixi_ws_deflate_answer(&server.request.deflate);
+    server.request.key = pixi_cur_str(KEY);
+    pixi_buf_reset(&b);
+    pixi_ws_response_put(&b, &server.request, pixi_cur_init(NULL, 0), &answer);
+    in = pixi_buf_cur(&b);
+    assert_int_equal(decode(&in, &client), PIXI_OK);
+    assert_true(client.answer.has_deflate);
+    same_deflate("answer", &client.answer.deflate, answer);
+    pixi_buf_clear(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,6 +444,9 @@ int main(void)
         cmocka_unit_test(hello_cannot_smuggle),
         cmocka_unit_test(answer_comes_back),
         cmocka_unit_test(response_verdicts),
+        cmocka_unit_test(offers),
+        cmocka_unit_test(answers_to_an_offer),
+        cmocka_unit_test(deflate_is_agreed_on),
     };
 
     return cmocka_run_group_tests_name("proto/ws/handshake", tests, NULL, NULL);
