@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <sys/random.h>
 
-enum { LINGER_BYTES = 16 << 20 }; /* that are passed over when all is said: room for what was under way */
+enum {
+    LINGER_BYTES = 16 << 20, /* that are passed over when all is said: room for what was under way */
+    SCRATCH_KEPT =
+        128 * 1024, /* bytes: what was larger is given back before the next message is compressed */
+};
 
 #define OF(member, ptr) ((struct pixi_link *)((char *)(ptr)-offsetof(struct pixi_link, member)))
 
@@ -44,6 +48,9 @@ void pixi_link_finish(struct pixi_link *k)
     if (k->state == PIXI_LINK_CLOSED)
         return;
     k->state = PIXI_LINK_CLOSED;
+    if (k->pack_max)
+        k->packer->link_count--;
+    k->pack_max = 0;
     pixi_loop_cancel_timer(k->loop, &k->timer);
     pixi_loop_give_back(k->loop, &k->partial);
     pixi_tcp_close(&k->tcp);
@@ -112,23 +119,63 @@ static int put_masked(struct pixi_link *k, const struct pixi_ws_frame *f, const 
     return PIXI_OK;
 }
 
-static int put_frame(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint8_t *bytes, size_t len)
+/* Half a frame must not be followed by another: an error once its header is queued is the connection's end. */
+static int put_frame(struct pixi_link *k, struct pixi_ws_frame f, const uint8_t *bytes)
 {
-    struct pixi_ws_frame f = {.payload_len = len, .opcode = (uint8_t)opcode, .is_final = true};
     uint8_t head[PIXI_WS_HEAD_MAX];
     int rc;
 
     if (k->form == PIXI_LINK_BYTES)
-        return pixi_tcp_send(&k->tcp, bytes, len);
+        return pixi_tcp_send(&k->tcp, bytes, (size_t)f.payload_len);
     if (k->role == PIXI_CLIENT && (rc = fresh_mask(k, f.mask)) != PIXI_OK)
         return rc;
     rc = pixi_tcp_send(&k->tcp, head, pixi_ws_frame_encode(&f, k->role, head));
     if (rc != PIXI_OK)
         return rc;
-    rc = k->role == PIXI_CLIENT ? put_masked(k, &f, bytes) : pixi_tcp_send(&k->tcp, bytes, len);
+    rc = k->role == PIXI_CLIENT ? put_masked(k, &f, bytes)
+                                : pixi_tcp_send(&k->tcp, bytes, (size_t)f.payload_len);
     if (rc != PIXI_OK)
-        pixi_link_drop(k, rc); /* its header is queued: half a frame must not be followed by another */
+        pixi_link_drop(k, rc);
     return rc;
+}
+
+static int put_plain(struct pixi_link *k, enum pixi_ws_opcode opcode, const uint8_t *bytes, size_t len)
+{
+    return put_frame(
+        k, (struct pixi_ws_frame){.payload_len = len, .opcode = (uint8_t)opcode, .is_final = true}, bytes);
+}
+
+/* A message in pieces that may go compressed. false: it is to go as it is, and len is its length. */
+static bool pack(struct pixi_link *k, const struct pixi_cur *pieces, size_t count, size_t len)
+{
+    struct pixi_buf *b = &k->packer->scratch;
+    bool is_packed;
+
+    if (b->cap > SCRATCH_KEPT)
+        pixi_buf_clear(b);
+    pixi_buf_reset(b);
+    is_packed = len <= k->pack_max && pixi_packer_pack(k->packer, pieces, count, b) == PIXI_OK;
+    pixi_gain_count(&k->packer->sent, len, is_packed ? b->len : len, is_packed);
+    return is_packed;
+}
+
+static int put_packed(struct pixi_link *k, enum pixi_ws_opcode opcode)
+{
+    struct pixi_ws_frame f = {.payload_len = k->packer->scratch.len,
+                              .opcode = (uint8_t)opcode,
+                              .is_final = true,
+                              .is_compressed = true};
+
+    return put_frame(k, f, k->packer->scratch.bytes);
+}
+
+static int put_message(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t *bytes, size_t len)
+{
+    struct pixi_cur whole = pixi_cur_init(bytes, len);
+
+    if (k->pack_max && type <= PIXI_WS_BINARY && pack(k, &whole, 1, len))
+        return put_packed(k, type);
+    return put_plain(k, type, bytes, len);
 }
 
 /* Pings and closes have no line: a stream of this machine needs none. */
@@ -158,28 +205,39 @@ int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t 
 
     if (rc != PIXI_OK)
         return rc;
-    return k->form == PIXI_LINK_LINES ? put_line(k, type, bytes, len) : put_frame(k, type, bytes, len);
+    return k->form == PIXI_LINK_LINES ? put_line(k, type, bytes, len) : put_message(k, type, bytes, len);
 }
 
-int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared)
+int pixi_link_send_message(struct pixi_link *k, struct pixi_link_message *m)
 {
-    int rc = check_room(k, len);
-
-    if (rc != PIXI_OK)
-        return rc;
-    return shared ? pixi_tcp_send_shared(&k->tcp, shared) : pixi_tcp_send(&k->tcp, bytes, len);
-}
-
-int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size_t count)
-{
-    struct pixi_ws_frame f = {.opcode = PIXI_WS_BINARY, .is_final = true};
-    uint8_t head[PIXI_WS_HEAD_MAX];
+    size_t payload = m->plain.bytes.len - PIXI_WS_HEAD_MAX, len;
+    struct pixi_link_body *b = &m->plain;
+    struct pixi_shared *shared;
     int rc;
 
-    for (size_t i = 0; i < count; i++)
-        f.payload_len += pixi_cur_left(&parts[i]);
-    rc = check_room(k, (size_t)f.payload_len);
-    if (rc == PIXI_OK && k->form != PIXI_LINK_BYTES)
+    if (b->bytes.err)
+        return b->bytes.err;
+    if (k->pack_max && payload <= k->pack_max)
+        b = pixi_link_message_pack(m, k->packer);
+    len = b->bytes.len - b->at;
+    rc = check_room(k, len);
+    if (rc != PIXI_OK)
+        return rc;
+    if (k->pack_max)
+        pixi_gain_count(&k->packer->sent, payload, b->bytes.len - PIXI_WS_HEAD_MAX, b == &m->packed);
+    shared = pixi_link_body_share(b);
+    return shared ? pixi_tcp_send_shared(&k->tcp, shared)
+                  : pixi_tcp_send(&k->tcp, b->bytes.bytes + b->at, len);
+}
+
+/* The pieces of a frame behind its header. */
+static int put_pieces(struct pixi_link *k, const struct pixi_cur *parts, size_t count, size_t len)
+{
+    struct pixi_ws_frame f = {.payload_len = len, .opcode = PIXI_WS_BINARY, .is_final = true};
+    uint8_t head[PIXI_WS_HEAD_MAX];
+    int rc = PIXI_OK;
+
+    if (k->form != PIXI_LINK_BYTES)
         rc = pixi_tcp_send(&k->tcp, head, pixi_ws_frame_encode(&f, PIXI_SERVER, head));
     if (rc != PIXI_OK)
         return rc;
@@ -188,6 +246,20 @@ int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size
     if (rc != PIXI_OK)
         pixi_link_drop(k, rc); /* part of it is queued */
     return rc;
+}
+
+int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size_t count)
+{
+    size_t len = 0;
+    int rc;
+
+    for (size_t i = 0; i < count; i++)
+        len += pixi_cur_left(&parts[i]);
+    rc = check_room(k, len);
+    if (rc != PIXI_OK)
+        return rc;
+    return k->pack_max && pack(k, parts, count, len) ? put_packed(k, PIXI_WS_BINARY)
+                                                     : put_pieces(k, parts, count, len);
 }
 
 int pixi_link_ping(struct pixi_link *k, const uint8_t *bytes, size_t len)
@@ -199,7 +271,7 @@ void pixi_link_put_close(struct pixi_link *k, uint16_t code, struct pixi_cur rea
 {
     uint8_t payload[PIXI_WS_CONTROL_MAX];
 
-    put_frame(k, PIXI_WS_CLOSE, payload, pixi_ws_close_encode(code, reason, payload));
+    put_plain(k, PIXI_WS_CLOSE, payload, pixi_ws_close_encode(code, reason, payload));
 }
 
 void pixi_link_close(struct pixi_link *k, uint16_t code, const char *reason)
@@ -410,12 +482,17 @@ void pixi_link_secure(struct pixi_link *k, struct pixi_tls *tls, uint32_t timeou
 
 int pixi_link_hello(struct pixi_link *k, const struct pixi_ws_hello *hello)
 {
+    /* how short a window the server wants of us does not matter: longer messages go as they are */
+    static const struct pixi_ws_deflate offer = {.server_no_context_takeover = true,
+                                                 .client_no_context_takeover = true,
+                                                 .client_max_window_bits = PIXI_WS_BITS_ANY};
     struct pixi_buf b = pixi_loop_borrow(k->loop, 65536);
     uint8_t nonce[16];
     int rc;
 
     k->hello = *hello;
     k->hello.key = k->key;
+    k->hello.deflate = k->packer ? &offer : NULL;
     start(k);
     if (getrandom(nonce, sizeof nonce, 0) != sizeof nonce)
         return PIXI_E_SYS;

@@ -6,6 +6,7 @@
 #ifndef PIXI_LINK_LINK_H
 #define PIXI_LINK_LINK_H
 
+#include "link/message.h"
 #include "net/tcp.h"
 #include "proto/ws/close.h"
 #include "proto/ws/handshake.h"
@@ -75,6 +76,9 @@ struct pixi_link {
     struct pixi_loop *loop;                    /* borrowed */
     const struct pixi_link_handlers *handlers; /* borrowed */
     const struct pixi_link_limits *limits;     /* borrowed */
+    /* borrowed; set by the owner before the opening handshake, where compression may be agreed on; NULL: it may not */
+    struct pixi_packer *packer;
+    size_t pack_max; /* bytes: longer messages do not leave compressed; 0: nothing was agreed on */
     enum pixi_role role;
     enum pixi_link_state state;
     struct pixi_ws_reader reader;
@@ -84,8 +88,8 @@ struct pixi_link {
     struct pixi_link_end end;
     struct pixi_ws_hello hello; /* client, until it is open */
     char key[PIXI_WS_KEY_LEN + 1];
-    enum { PIXI_LINK_FRAMES, PIXI_LINK_BYTES, PIXI_LINK_LINES } form; /* of messages */
-    bool is_pinged;                                                   /* a keepalive ping is out */
+    enum pixi_link_form form;
+    bool is_pinged;    /* a keepalive ping is out */
     bool is_end_known; /* end was written: the first reason is the one told */
     bool was_open;
     bool is_to_secure; /* TLS was asked for and does not stand yet */
@@ -144,10 +148,9 @@ void pixi_link_respond_shared(struct pixi_link *k, const struct pixi_buf *head, 
  *   PIXI_E_WS_CLOSED  not open, or closing */
 int pixi_link_send(struct pixi_link *k, enum pixi_ws_opcode type, const uint8_t *bytes, size_t len);
 
-/* pixi_link_send_frame -- server only: queue one whole frame that pixi_ws_frame_encode's header begins, made once for
- * many links. shared (may be NULL) holds the same bytes and is referred to where that is cheaper than copying.
- * As pixi_link_send. */
-int pixi_link_send_frame(struct pixi_link *k, const uint8_t *bytes, size_t len, struct pixi_shared *shared);
+/* pixi_link_send_message -- server only: queue a message that was made once for many links; a large one is referred to, not
+ * copied. As pixi_link_send, or an error that making it met. */
+int pixi_link_send_message(struct pixi_link *k, struct pixi_link_message *m);
 
 /* pixi_link_send_parts -- server only: queue one binary message made of these pieces, copied. As pixi_link_send. */
 int pixi_link_send_parts(struct pixi_link *k, const struct pixi_cur *parts, size_t count);

@@ -1,12 +1,22 @@
 /* The opening handshake, either role, and answers that are none. */
 #include "link/link_state.h"
 
-static void open_up(struct pixi_link *k, struct pixi_cur protocol)
+/* The window that is left to us: a message that is no longer needs none that is larger, whatever ours is. */
+static size_t pack_max_of(unsigned bits)
 {
+    return bits == 0 || bits == PIXI_WS_BITS_MAX ? SIZE_MAX : (size_t)1 << bits;
+}
+
+/* pack_max: 0 where compression was not agreed on. */
+static void open_up(struct pixi_link *k, struct pixi_cur protocol, size_t pack_max)
+{
+    k->pack_max = pack_max;
+    if (pack_max)
+        k->packer->link_count++;
     k->state = PIXI_LINK_OPEN;
     k->was_open = true;
-    pixi_ws_reader_init(&k->reader, k->role == PIXI_SERVER ? PIXI_CLIENT : PIXI_SERVER, PIXI_WS_PLAIN,
-                        k->limits->message_bytes);
+    pixi_ws_reader_init(&k->reader, k->role == PIXI_SERVER ? PIXI_CLIENT : PIXI_SERVER,
+                        pack_max ? PIXI_WS_DEFLATED : PIXI_WS_PLAIN, k->limits->message_bytes);
     if (k->limits->ping_ms)
         pixi_loop_set_timer(k->loop, &k->timer, k->limits->ping_ms);
     else
@@ -17,13 +27,15 @@ static void open_up(struct pixi_link *k, struct pixi_cur protocol)
 void pixi_link_accept(struct pixi_link *k, const struct pixi_ws_request *r, struct pixi_cur protocol)
 {
     struct pixi_buf b = pixi_loop_borrow(k->loop, 4096);
+    bool is_packed = k->packer && r->offers_deflate;
+    struct pixi_ws_deflate deflate = pixi_ws_deflate_answer(&r->deflate);
     int rc;
 
-    pixi_ws_response_put(&b, r, protocol, NULL);
+    pixi_ws_response_put(&b, r, protocol, is_packed ? &deflate : NULL);
     rc = b.err ? b.err : pixi_tcp_send(&k->tcp, b.bytes, b.len);
     pixi_loop_give_back(k->loop, &b);
     if (rc == PIXI_OK)
-        open_up(k, protocol);
+        open_up(k, protocol, is_packed ? pack_max_of(deflate.server_max_window_bits) : 0);
     else
         pixi_link_drop(k, rc);
 }
@@ -74,7 +86,8 @@ static void on_response_bytes(struct pixi_link *k, struct pixi_cur *in)
     if (rc == PIXI_OK)
         rc = pixi_ws_response_check(&head, &k->hello, &answer);
     if (rc == PIXI_OK) {
-        open_up(k, answer.protocol);
+        open_up(k, answer.protocol,
+                answer.has_deflate ? pack_max_of(answer.deflate.client_max_window_bits) : 0);
         return;
     }
     pixi_link_set_error(k, rc, rc != PIXI_E_WS_STATUS);

@@ -12,18 +12,52 @@ static void on_peer_close(struct pixi_link *k, const struct pixi_ws_event *e)
         pixi_link_linger(k);
 }
 
+/* What the reader itself did not find: told at the byte where it has got to. */
+static void fail_message(struct pixi_link *k, int err)
+{
+    k->reader.fault = (struct pixi_fault){err, k->reader.offset};
+    pixi_link_fail(k, err);
+}
+
+static void unpack(struct pixi_link *k, enum pixi_ws_opcode type, struct pixi_cur packed)
+{
+    struct pixi_buf b = pixi_loop_borrow(k->loop, k->limits->message_bytes + 1);
+    int rc = pixi_packer_unpack(k->packer, type, packed, k->limits->message_bytes, &b);
+
+    if (rc == PIXI_OK) {
+        pixi_gain_count(&k->packer->received, b.len, pixi_cur_left(&packed), true);
+        k->handlers->on_message(k, type, b.bytes, b.len);
+    } else {
+        fail_message(k, rc);
+    }
+    pixi_loop_give_back(k->loop, &b);
+}
+
+static void on_whole(struct pixi_link *k, const struct pixi_ws_event *e, uint8_t *bytes, size_t len)
+{
+    if (e->is_compressed) {
+        unpack(k, e->message, pixi_cur_init(bytes, len));
+        return;
+    }
+    if (k->pack_max)
+        pixi_gain_count(&k->packer->received, len, len, false);
+    k->handlers->on_message(k, e->message, bytes, len);
+}
+
 static void on_data(struct pixi_link *k, const struct pixi_ws_event *e)
 {
+    size_t most = k->limits->message_bytes;
+
     if (k->state != PIXI_LINK_OPEN && !k->hears_out)
         return; /* we have said close: it is passed over, as the reader must still find the peer's close */
     if (e->is_last)
         k->begun_ms = 0;
     if (e->is_first && e->is_last) {
-        k->handlers->on_message(k, e->message, e->bytes, e->len);
+        on_whole(k, e, e->bytes, e->len);
         return;
     }
     if (e->is_first)
-        k->partial = pixi_loop_borrow(k->loop, k->limits->message_bytes);
+        k->partial = pixi_loop_borrow(k->loop, e->is_compressed ? (size_t)pixi_ws_deflate_bound(most) : most);
     pixi_buf_put(&k->partial, e->bytes, e->len);
     if (k->partial.err) {
         pixi_link_fail(k, k->partial.err == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : k->partial.err);
@@ -31,7 +65,7 @@ static void on_data(struct pixi_link *k, const struct pixi_ws_event *e)
         struct pixi_buf whole = k->partial;
 
         k->partial = pixi_buf_init(0);
-        k->handlers->on_message(k, e->message, whole.bytes, whole.len);
+        on_whole(k, e, whole.bytes, whole.len);
         pixi_loop_give_back(k->loop, &whole);
     }
 }

@@ -381,24 +381,47 @@ static void a_client_masks_each_frame_anew(void **state)
 
 static void frames_made_once(void **state)
 {
-    static const uint8_t frame[] = "\x81\x03"
-                                   "abc";
-    struct pixi_shared *s = pixi_shared_new(20004);
+    static char large[20000];
+    struct pixi_link_message small, m;
 
     (void)state;
-    assert_non_null(s);
-    memset(s->bytes, 'z', s->len);
-    memcpy(s->bytes, "\x82\x7e\x4e\x20", 4);
+    memset(large, 'z', sizeof large);
+    pixi_link_message_init(&small, 1000);
+    pixi_link_message_init(&m, 50000);
+    pixi_buf_put_str(pixi_link_message_begin(&small), "abc");
+    pixi_link_message_end(&small, PIXI_LINK_FRAMES, PIXI_WS_TEXT);
+    pixi_buf_put(pixi_link_message_begin(&m), large, sizeof large);
+    pixi_link_message_end(&m, PIXI_LINK_FRAMES, PIXI_WS_BINARY);
     open_server();
-    assert_int_equal(pixi_link_send_frame(server.link, frame, 5, NULL), PIXI_OK);
-    assert_int_equal(pixi_link_send_frame(server.link, s->bytes, s->len, s), PIXI_OK);
-    assert_int_equal(pixi_link_send_frame(server.link, frame, 5, NULL), PIXI_OK);
-    assert_int_equal(s->refs, 2);
+    assert_int_equal(pixi_link_send_message(server.link, &small), PIXI_OK);
+    assert_int_equal(pixi_link_send_message(server.link, &m), PIXI_OK);
+    assert_int_equal(pixi_link_send_message(server.link, &small), PIXI_OK);
+    assert_null(small.plain.shared);
+    assert_int_equal(m.plain.shared->refs, 2);
     raw_expects(0x81, "abc", 3);
-    raw_expects(0x82, (char *)s->bytes + 4, 20000);
+    raw_expects(0x82, large, sizeof large);
     raw_expects(0x81, "abc", 3);
-    assert_int_equal(s->refs, 1);
-    pixi_shared_release(s);
+    assert_int_equal(m.plain.shared->refs, 1);
+    pixi_link_message_clear(&small);
+    pixi_link_message_clear(&m);
+}
+
+/* What could not be made is not sent, and says why. */
+static void a_message_without_room(void **state)
+{
+    struct pixi_link_message m;
+
+    (void)state;
+    open_server();
+    for (size_t max = 0; max < 20; max++) {
+        pixi_link_message_init(&m, max);
+        pixi_buf_put_str(pixi_link_message_begin(&m), "abc");
+        pixi_link_message_end(&m, PIXI_LINK_FRAMES, PIXI_WS_TEXT);
+        assert_int_equal(pixi_link_send_message(server.link, &m),
+                         max < PIXI_WS_HEAD_MAX + 3 ? PIXI_E_LIMIT : PIXI_OK);
+        pixi_link_message_clear(&m);
+    }
+    raw_expects(0x81, "abc", 3);
 }
 
 static void pings(void **state)
@@ -462,13 +485,18 @@ static void the_queue_has_a_ceiling(void **state)
 static void one_message_over_the_ceiling(void **state)
 {
     static uint8_t bytes[1001];
+    struct pixi_link_message m;
 
     (void)state;
     open_both();
     client.limits.queue_bytes = server.limits.queue_bytes = 1000;
     assert_int_equal(pixi_link_send(client.link, PIXI_WS_BINARY, bytes, 1001), PIXI_E_QUEUE);
     assert_int_equal(pixi_link_send(server.link, PIXI_WS_BINARY, bytes, 1001), PIXI_E_QUEUE);
-    assert_int_equal(pixi_link_send_frame(server.link, bytes, 1001, NULL), PIXI_E_QUEUE);
+    pixi_link_message_init(&m, 2000);
+    pixi_buf_put(pixi_link_message_begin(&m), bytes, 1001);
+    pixi_link_message_end(&m, PIXI_LINK_FRAMES, PIXI_WS_BINARY);
+    assert_int_equal(pixi_link_send_message(server.link, &m), PIXI_E_QUEUE);
+    pixi_link_message_clear(&m);
     assert_int_equal(pixi_link_waiting(client.link) + pixi_link_waiting(server.link), 0);
     assert_int_equal(pixi_link_send(client.link, PIXI_WS_BINARY, bytes, 1000), PIXI_OK);
     AWAIT(server.messages);
@@ -521,6 +549,7 @@ int main(void)
         TEST(frames_in_pieces),
         TEST(a_client_masks_each_frame_anew),
         TEST(frames_made_once),
+        TEST(a_message_without_room),
         TEST(pings),
         TEST(the_queue_has_a_ceiling),
         TEST(one_message_over_the_ceiling),

@@ -216,11 +216,14 @@ static inline void raw_reset(void)
     raw_close();
 }
 
-/* A frame as the raw end sends it; b0 holds FIN and opcode. */
+/* A frame as the raw end sends it; b0 holds FIN, RSV1 and opcode. */
 static inline void raw_frame(uint8_t b0, const void *payload, size_t len)
 {
-    struct pixi_ws_frame f = {
-        .payload_len = len, .opcode = b0 & 15, .is_final = b0 & 128, .mask = {0x37, 0xfa, 0x21, 0x3d}};
+    struct pixi_ws_frame f = {.payload_len = len,
+                              .opcode = b0 & 15,
+                              .is_final = b0 & 128,
+                              .is_compressed = b0 & 64,
+                              .mask = {0x37, 0xfa, 0x21, 0x3d}};
     struct pixi_buf b = pixi_buf_init(1 << 24);
     uint8_t head[PIXI_WS_HEAD_MAX];
     size_t head_len = pixi_ws_frame_encode(&f, raw.role, head);
@@ -268,7 +271,7 @@ static inline void raw_expects(uint8_t b0, const char *payload, size_t len)
     AWAIT(has_frame());
     c = pixi_buf_cur(&raw.in);
     assert_int_equal(pixi_ws_frame_decode(&c, (enum pixi_role) !raw.role, PIXI_WS_DEFLATED, &f), PIXI_OK);
-    assert_int_equal(f.opcode | (f.is_final ? 128 : 0), b0);
+    assert_int_equal(f.opcode | (f.is_final ? 128 : 0) | (f.is_compressed ? 64 : 0), b0);
     assert_int_equal(f.payload_len, len);
     bytes = raw.in.bytes + (c.p - raw.in.bytes);
     pixi_ws_mask(bytes, len, f.mask, 0);
@@ -366,9 +369,10 @@ static inline void open_both(void)
     AWAIT(client.opens && server.opens);
 }
 
-#define REQUEST                                                                                              \
+#define REQUEST_WITH(fields)                                                                                 \
     "GET /a HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                            \
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" fields "\r\n"
+#define REQUEST REQUEST_WITH("")
 
 /* Drops the head that has come, and tells the key in it. */
 static inline void raw_takes_head(char key[PIXI_WS_KEY_LEN])

@@ -105,9 +105,7 @@ int pixi_batching_add(struct pixi_batching *b)
 {
     const struct pixi_server *s = b->conn->server;
     struct pixi_gather_note note = {
-        .text = pixi_cur_init(s->note.bytes + PIXI_WS_HEAD_MAX, s->note.len - PIXI_WS_HEAD_MAX),
-        .topic_len = s->note_topic_len,
-        .hash = s->note_hash};
+        .text = pixi_link_message_payload(&s->note), .topic_len = s->note_topic_len, .hash = s->note_hash};
     int rc;
 
     /* by itself where it is large; early where many subscriptions, each with its batch, have much together */

@@ -74,11 +74,8 @@ struct pixi_mqtt_out {
     bool has_props, has_hash;
     struct pixi_buf props; /* MQTT 5: the message's own properties */
     uint64_t topic_hash;
-    struct
-        pixi_mqtt_whole { /* QoS 0 without anything of the subscriber's: a whole packet, its frame header before */
-        struct pixi_buf bytes;
-        struct pixi_shared *shared; /* the same, once a large one has had a taker */
-        size_t at;
+    struct pixi_mqtt_whole { /* QoS 0 without anything of the subscriber's: a whole packet */
+        struct pixi_link_message packet;
         bool is_made;
     } whole[8];           /* by version, framing and RETAIN */
     struct pixi_buf ids;  /* MQTT 5: the Subscription Identifiers of the copy that is being sent */
@@ -121,11 +118,10 @@ struct pixi_server {
     struct pixi_server_store store;
     struct pixi_hub hub;
     struct pixi_hub_gateway gateway; /* dialect pixi.v1 */
-    struct pixi_buf note;            /* the notification encoded last, its frame header before it */
-    size_t note_at;                  /* where the frame begins in it */
+    struct pixi_packer packer;       /* of all connections that agree on compression */
+    struct pixi_link_message note;   /* the notification encoded last */
     size_t note_topic_len;           /* bytes of its object up to the end of the topic; 0: it has none */
     uint64_t note_hash;              /* of that topic */
-    struct pixi_shared *note_shared; /* the same, once a large one has had a taker */
     bool is_note_stored;
     struct pixi_buf answer; /* scratch for responses */
     struct {

@@ -43,56 +43,22 @@ void pixi_gateway_put_message(struct pixi_json_out *w, const struct pixi_msg *ms
     put_rest(w, msg, flags, request);
 }
 
-/* Starts a notification in the scratch, with room before it for the frame's header. */
 static void begin_note(struct pixi_server *s, struct pixi_json_out *w, const char *method)
 {
-    uint8_t *room;
-
-    if (s->note_shared)
-        pixi_shared_release(s->note_shared);
-    s->note_shared = NULL;
     s->note_topic_len = 0;
-    pixi_buf_reset(&s->note);
-    room = pixi_buf_reserve(&s->note, PIXI_WS_HEAD_MAX);
-    if (room)
-        s->note.len = PIXI_WS_HEAD_MAX;
-    pixi_rpc_begin_call(&s->note, w, method);
+    pixi_rpc_begin_call(pixi_link_message_begin(&s->note), w, method);
 }
 
 static void end_note(struct pixi_server *s, struct pixi_json_out *w)
 {
-    struct pixi_ws_frame f = {.opcode = PIXI_WS_TEXT, .is_final = true};
-    uint8_t head[PIXI_WS_HEAD_MAX];
-    size_t len;
-
     pixi_rpc_end_call(w, 0);
-    if (s->note.err)
-        return;
-    f.payload_len = s->note.len - PIXI_WS_HEAD_MAX;
-    len = pixi_ws_frame_encode(&f, PIXI_SERVER, head);
-    s->note_at = PIXI_WS_HEAD_MAX - len;
-    memcpy(s->note.bytes + s->note_at, head, len);
-}
-
-static struct pixi_shared *share_note(struct pixi_server *s, size_t len)
-{
-    if (len < PIXI_OUT_SHARE_MIN || s->note_shared)
-        return s->note_shared;
-    s->note_shared = pixi_shared_new(len);
-    if (s->note_shared)
-        memcpy(s->note_shared->bytes, s->note.bytes + s->note_at, len);
-    return s->note_shared; /* NULL: it is copied then, which may work */
+    pixi_link_message_end(&s->note, PIXI_LINK_FRAMES, PIXI_WS_TEXT);
 }
 
 static int send_note(struct pixi_server *s, struct pixi_conn *c)
 {
-    size_t len;
-    int rc;
+    int rc = pixi_link_send_message(&c->link, &s->note);
 
-    if (s->note.err)
-        return s->note.err;
-    len = s->note.len - s->note_at;
-    rc = pixi_link_send_frame(&c->link, s->note.bytes + s->note_at, len, share_note(s, len));
     s->counters.messages_out += rc == PIXI_OK;
     return rc;
 }
@@ -100,7 +66,7 @@ static int send_note(struct pixi_server *s, struct pixi_conn *c)
 /* At once, or with the subscription's next batch. */
 static int hand_note(struct pixi_server *s, struct pixi_conn *c, const struct pixi_hub_sub *sub)
 {
-    int rc = sub->user && !s->note.err ? pixi_batching_add(sub->user) : PIXI_E_LIMIT;
+    int rc = sub->user && !s->note.plain.bytes.err ? pixi_batching_add(sub->user) : PIXI_E_LIMIT;
 
     return rc == PIXI_E_LIMIT ? send_note(s, c) : rc;
 }
@@ -118,10 +84,12 @@ static void encode(void *ctx, const struct pixi_msg *msg, struct pixi_cur filter
 {
     struct pixi_server *s = ctx;
     struct pixi_json_out w;
+    struct pixi_cur so_far;
 
     begin_note(s, &w, "message");
     put_names(&w, msg, filter);
-    s->note_topic_len = s->note.len > PIXI_WS_HEAD_MAX ? s->note.len - PIXI_WS_HEAD_MAX : 0;
+    so_far = pixi_link_message_payload(&s->note);
+    s->note_topic_len = pixi_cur_left(&so_far);
     put_rest(&w, msg, flags, 0);
     end_note(s, &w);
     s->note_hash = pixi_siphash(s->sources.hash_key, msg->topic);

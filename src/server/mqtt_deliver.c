@@ -3,8 +3,6 @@
 
 #include <stdlib.h>
 
-enum { SHARED_MIN = PIXI_OUT_SHARE_MIN };
-
 /* --- one message, encoded once -------------------------------------------------------------------------------- */
 
 static void encode(void *ctx, const struct pixi_msg *msg, struct pixi_cur filter, unsigned flags)
@@ -17,9 +15,7 @@ static void encode(void *ctx, const struct pixi_msg *msg, struct pixi_cur filter
     out->flags = flags;
     out->has_props = out->has_hash = false;
     for (size_t i = 0; i < sizeof out->whole / sizeof out->whole[0]; i++) {
-        if (out->whole[i].shared)
-            pixi_shared_release(out->whole[i].shared);
-        out->whole[i].shared = NULL;
+        pixi_link_message_forget(&out->whole[i].packet);
         out->whole[i].is_made = false;
     }
 }
@@ -60,38 +56,19 @@ static bool fits(const struct pixi_conn *c, size_t len)
     return !c->mqtt->packet_max || len <= c->mqtt->packet_max;
 }
 
-/* Frame header and packet side by side, as pixi_link_send_frame wants it. */
 static void make_whole(struct pixi_conn *c, struct pixi_mqtt_whole *w, const struct pixi_mqtt_packet *p)
 {
-    struct pixi_ws_frame f = {.opcode = PIXI_WS_BINARY, .is_final = true};
+    struct pixi_buf *b = pixi_link_message_begin(&w->packet);
     struct pixi_cur props = pixi_cur_init(NULL, 0), payload = p->publish.payload;
-    uint8_t head[PIXI_WS_HEAD_MAX];
-    size_t len;
 
     if (c->mqtt->version == PIXI_MQTT_V5)
         props = shared_props(&c->server->mqtt.out);
-    pixi_buf_reset(&w->bytes);
-    if (pixi_buf_reserve(&w->bytes, PIXI_WS_HEAD_MAX))
-        w->bytes.len = PIXI_WS_HEAD_MAX;
-    pixi_mqtt_publish_head(&w->bytes, c->mqtt->version, p, pixi_cur_left(&props),
+    pixi_mqtt_publish_head(b, c->mqtt->version, p, pixi_cur_left(&props),
                            pixi_cur_left(&props) + pixi_cur_left(&payload));
-    pixi_buf_put_cur(&w->bytes, props);
-    pixi_buf_put_cur(&w->bytes, payload);
-    w->at = PIXI_WS_HEAD_MAX;
+    pixi_buf_put_cur(b, props);
+    pixi_buf_put_cur(b, payload);
+    pixi_link_message_end(&w->packet, c->link.form, PIXI_WS_BINARY);
     w->is_made = true;
-    if (w->bytes.err || c->link.form == PIXI_LINK_BYTES)
-        return;
-    f.payload_len = w->bytes.len - PIXI_WS_HEAD_MAX;
-    len = pixi_ws_frame_encode(&f, PIXI_SERVER, head);
-    w->at -= len;
-    memcpy(w->bytes.bytes + w->at, head, len);
-}
-
-static struct pixi_shared *share(struct pixi_mqtt_whole *w, size_t len)
-{
-    if (len >= SHARED_MIN && !w->shared && (w->shared = pixi_shared_new(len)))
-        memcpy(w->shared->bytes, w->bytes.bytes + w->at, len);
-    return w->shared;
 }
 
 static int send_whole(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
@@ -99,16 +76,14 @@ static int send_whole(struct pixi_conn *c, const struct pixi_mqtt_packet *p)
     struct pixi_mqtt_out *out = &c->server->mqtt.out;
     struct pixi_mqtt_whole *w = &out->whole[(c->mqtt->version == PIXI_MQTT_V5 ? 4 : 0) +
                                             (c->link.form == PIXI_LINK_BYTES ? 2 : 0) + p->publish.is_retain];
-    size_t len;
+    struct pixi_cur packet;
 
     if (!w->is_made)
         make_whole(c, w, p);
-    if (w->bytes.err)
-        return w->bytes.err;
-    if (!fits(c, w->bytes.len - PIXI_WS_HEAD_MAX))
+    packet = pixi_link_message_payload(&w->packet);
+    if (!fits(c, pixi_cur_left(&packet)))
         return PIXI_MORE;
-    len = w->bytes.len - w->at;
-    return pixi_link_send_frame(&c->link, w->bytes.bytes + w->at, len, share(w, len));
+    return pixi_link_send_message(&c->link, &w->packet);
 }
 
 /* How a packet says its topic. */

@@ -325,7 +325,7 @@ int pixi_mqtt_sessions_init(struct pixi_server *s)
     s->mqtt.scratch = pixi_buf_init(HELD_MAX);
     s->mqtt.headers = pixi_buf_init(HELD_MAX);
     for (size_t i = 0; i < sizeof s->mqtt.out.whole / sizeof s->mqtt.out.whole[0]; i++)
-        s->mqtt.out.whole[i].bytes = pixi_buf_init(SIZE_MAX / 2);
+        pixi_link_message_init(&s->mqtt.out.whole[i].packet, SIZE_MAX / 2);
     pixi_list_init(&s->mqtt.sessions);
     pixi_list_init(&s->mqtt.free_incoming);
     return getrandom(s->mqtt.hash_key, sizeof s->mqtt.hash_key, 0) == sizeof s->mqtt.hash_key ? PIXI_OK
@@ -354,11 +354,8 @@ void pixi_mqtt_sessions_clear(struct pixi_server *s)
         pixi_list_remove(l);
         free(PIXI_LIST_ITEM(l, struct pixi_mqtt_incoming, in_session));
     }
-    for (size_t i = 0; i < sizeof s->mqtt.out.whole / sizeof s->mqtt.out.whole[0]; i++) {
-        if (s->mqtt.out.whole[i].shared)
-            pixi_shared_release(s->mqtt.out.whole[i].shared);
-        pixi_buf_clear(&s->mqtt.out.whole[i].bytes);
-    }
+    for (size_t i = 0; i < sizeof s->mqtt.out.whole / sizeof s->mqtt.out.whole[0]; i++)
+        pixi_link_message_clear(&s->mqtt.out.whole[i].packet);
     pixi_buf_clear(&s->mqtt.out.props);
     pixi_buf_clear(&s->mqtt.out.ids);
     pixi_buf_clear(&s->mqtt.out.head);

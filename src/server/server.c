@@ -359,7 +359,7 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     s->settings = settings;
     s->keys = keys;
     s->mode = mode;
-    s->note = pixi_buf_init(NOTE_MAX);
+    pixi_link_message_init(&s->note, NOTE_MAX);
     s->answer = pixi_buf_init(NOTE_MAX);
     s->deadline.on_due = on_deadline;
     s->trim.on_due = on_trim;
@@ -487,10 +487,9 @@ void pixi_server_free(struct pixi_server *s)
     if (s->hub.store)
         pixi_hub_clear(&s->hub);
     pixi_server_store_close(&s->store);
-    if (s->note_shared)
-        pixi_shared_release(s->note_shared);
     pixi_tls_context_free(s->tls);
-    pixi_buf_clear(&s->note);
+    pixi_link_message_clear(&s->note);
+    pixi_packer_clear(&s->packer);
     pixi_buf_clear(&s->answer);
     free(s);
 }

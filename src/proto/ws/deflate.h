@@ -9,6 +9,7 @@
 #include "base/err.h"
 
 #include <zlib.h>
+#undef OF /* zlib needs it no longer, and others have one of their own */
 
 enum {
     PIXI_WS_DEFLATE_ROOM = 64, /* bytes of room at least that a piece is written to */
