@@ -11,6 +11,9 @@
 
 #include <stdbool.h>
 
+/* What is used where no settings say otherwise: from so many bytes on half of a JSON text is saved. */
+enum { PIXI_PACKER_MIN = 512, PIXI_PACKER_LEVEL = 3 };
+
 /* Messages of connections that agreed on compression, one direction. */
 struct pixi_gain {
     uint64_t messages, packed; /* all, and those that went compressed */

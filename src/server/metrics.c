@@ -64,6 +64,7 @@ struct view {
         is_ready;
     struct pixi_sqlite_store_stats store;
     uint64_t limit_connections;
+    uint64_t packed_links, packer_memory, packer_runs;
     struct {
         uint64_t start_ms, open_fds, max_fds, resident, size;
         uint64_t cpu_us;
@@ -144,6 +145,9 @@ static struct view look(const struct pixi_server *s)
     v.store = pixi_server_store_stats(&s->store);
     v.is_ready = !s->is_draining && !v.store.is_full && !v.store.is_refusing;
     v.limit_connections = s->settings->limits.connections;
+    v.packed_links = s->packer.link_count;
+    v.packer_runs = s->packer.packed_count;
+    v.packer_memory = pixi_packer_memory(&s->packer);
     look_at_process(&v);
     return v;
 }
@@ -223,6 +227,18 @@ static void put_dropped(const struct metric *m, const struct view *v, struct pix
         put_labelled(b, m, "reason", why[i], v->c->mqtt_dropped[i]);
 }
 
+static void put_gain(const struct metric *m, const struct view *v, struct pixi_buf *b)
+{
+    static const char *const directions[] = {"received", "sent"};
+    const struct pixi_gain *gains[] = {&v->s->packer.received, &v->s->packer.sent};
+    uint64_t n;
+
+    for (size_t i = 0; i < 2; i++) {
+        memcpy(&n, (const char *)gains[i] + m->offset, sizeof n);
+        put_labelled(b, m, "direction", directions[i], n);
+    }
+}
+
 static void put_reloads(const struct metric *m, const struct view *v, struct pixi_buf *b)
 {
     static const char *const what[PIXI_RELOADED_COUNT] = {"settings", "keys", "certificate"};
@@ -297,6 +313,10 @@ static void put_view(const struct metric *m, const struct view *v, struct pixi_b
     {                                                                                                        \
         "pixi_" name "_total", "counter", help, put_counter, offsetof(struct pixi_counters, member)          \
     }
+#define GAIN(name, member, help)                                                                             \
+    {                                                                                                        \
+        "pixi_compression_" name "_total", "counter", help, put_gain, offsetof(struct pixi_gain, member)     \
+    }
 #define SEEN(name, type, member, help)                                                                       \
     {                                                                                                        \
         "pixi_" name, type, help, put_view, offsetof(struct view, member)                                    \
@@ -317,6 +337,15 @@ static const struct metric table[] = {
     SEEN("received_bytes_total", "counter", bytes_in, "Bytes that came over TCP."),
     SEEN("sent_bytes_total", "counter", bytes_out, "Bytes that were sent over TCP."),
     SEEN("queued_bytes", "gauge", waiting, "Bytes that wait to be sent."),
+    SEEN("compression_connections", "gauge", packed_links, "Connections that agreed on compression."),
+    GAIN("messages", messages, "Messages of connections that agreed on compression."),
+    GAIN("compressed", packed, "Those of them that were compressed."),
+    GAIN("before_bytes", before, "Bytes of all of them, as they are."),
+    GAIN("after_bytes", after, "Bytes of all of them, as they went over the connections."),
+    SEEN("compression_runs_total", "counter", packer_runs,
+         "Messages that were compressed, or tried, once for all that they went to."),
+    SEEN("compression_memory_bytes", "gauge", packer_memory,
+         "Memory that compression holds, for all connections together."),
     COUNTER("publishes", publishes, "Messages that clients published and the hub took."),
     COUNTER("published_bytes", publish_bytes, "Topics, headers and payloads of these messages."),
     COUNTER("deliveries_deferred", fell_behind,

@@ -228,6 +228,8 @@ void pixi_server_init_link(struct pixi_conn *c)
     c->pump.run = run_pump;
     pixi_link_init(&c->link, s->loop, PIXI_SERVER,
                    s->mode == PIXI_SERVER_ECHO ? &echo_handlers : &hub_handlers, &s->limits);
+    if (s->settings->compression.enabled)
+        c->link.packer = &s->packer;
 }
 
 /* --- time ---------------------------------------------------------------------------------------------------- */
@@ -344,6 +346,7 @@ void pixi_server_take_limits(struct pixi_server *s)
         .pong_ms = (uint32_t)set->keepalive.timeout_ms,
     };
     s->soft_queue = s->limits.queue_bytes / 4;
+    pixi_packer_set(&s->packer, set->compression.min_bytes, (unsigned)set->compression.level);
 }
 
 int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *settings,
@@ -365,6 +368,7 @@ int pixi_server_new(struct pixi_loop *loop, const struct pixi_server_settings *s
     s->trim.on_due = on_trim;
     pixi_list_init(&s->conns);
     pixi_list_init(&s->free_calls);
+    pixi_packer_init(&s->packer, PIXI_PACKER_MIN, PIXI_PACKER_LEVEL);
     s->started_ms = pixi_clock_wall_ms();
     pixi_server_take_limits(s);
     s->usage = calloc(pixi_keys_count(keys) + 1, sizeof *s->usage);

@@ -51,6 +51,10 @@ struct pixi_server_settings {
         uint64_t interval_ms, timeout_ms, mqtt_max_s;
     } keepalive;
     struct {
+        bool enabled;
+        uint64_t min_bytes, level; /* of struct pixi_packer */
+    } compression;
+    struct {
         unsigned format, level; /* enum pixi_log_format, pixi_log_level */
     } log;
     uint64_t drain_ms;

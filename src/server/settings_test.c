@@ -42,6 +42,9 @@ static void test_defaults(void **state)
     assert_int_equal(s.limits.retained_bytes, 256 << 20);
     assert_int_equal(s.keepalive.interval_ms, 30000);
     assert_int_equal(s.keepalive.timeout_ms, 10000);
+    assert_false(s.compression.enabled);
+    assert_int_equal(s.compression.min_bytes, 512);
+    assert_int_equal(s.compression.level, 3);
     assert_int_equal(s.drain_ms, 5000);
     assert_int_equal(s.workers, 1);
 }
