@@ -1,10 +1,10 @@
 /* The opening handshake, either role, and answers that are none. */
 #include "link/link_state.h"
 
-/* The window that is left to us: a message that is no longer needs none that is larger, whatever ours is. */
+/* bits: of the window that is left to us. A message that is no longer needs none that is larger, whatever ours is. */
 static size_t pack_max_of(unsigned bits)
 {
-    return bits == 0 || bits == PIXI_WS_BITS_MAX ? SIZE_MAX : (size_t)1 << bits;
+    return bits == 0 || bits >= PIXI_WS_DEFLATE_BITS ? SIZE_MAX : (size_t)1 << bits;
 }
 
 /* pack_max: 0 where compression was not agreed on. */

@@ -5,7 +5,7 @@
 #include "proto/ws/close.h"
 #include "proto/ws/reader.h"
 
-enum { MESSAGE_MAX = 70000, PACKED_MAX = MESSAGE_MAX + MESSAGE_MAX / 1024 + 64 };
+enum { MESSAGE_MAX = 70000, PACKED_MAX = MESSAGE_MAX + MESSAGE_MAX / 8 + 64 };
 
 struct how {
     enum pixi_role from;

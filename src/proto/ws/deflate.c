@@ -135,8 +135,8 @@ int pixi_ws_deflater_init(struct pixi_ws_deflater *d, unsigned level, const stru
     assert(level >= PIXI_WS_LEVEL_MIN && level <= PIXI_WS_LEVEL_MAX);
     *d = (struct pixi_ws_deflater){.held_len = 0};
     set_memory(&d->z, m);
-    return deflateInit2(&d->z, (int)level, Z_DEFLATED, -PIXI_WS_BITS_MAX, MEM_LEVEL, Z_DEFAULT_STRATEGY) ==
-                   Z_OK
+    return deflateInit2(&d->z, (int)level, Z_DEFLATED, -PIXI_WS_DEFLATE_BITS, MEM_LEVEL,
+                        Z_DEFAULT_STRATEGY) == Z_OK
                ? PIXI_OK
                : PIXI_E_NOMEM;
 }

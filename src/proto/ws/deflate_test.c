@@ -419,7 +419,7 @@ static void what_it_takes(void **state)
         inflates_to("again and again", b.bytes, b.len, 100,
                     "{\"jsonrpc\":\"2.0\",\"method\":\"message\"}|OK");
     }
-    assert_true(taken_bytes < 320000); /* however many messages there were */
+    assert_true(taken_bytes < 220000); /* however many messages there were */
     tear_down(NULL);
     pixi_buf_clear(&b);
 }

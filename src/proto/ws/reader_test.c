@@ -372,8 +372,8 @@ static void compressed_limits(void **state)
     } cases[] = {
         {"\x82\x7e\x03\xe8", 4, PIXI_MORE},
         {"\x82\x7e\x03\xe9", 4, PIXI_E_WS_TOO_BIG},
-        {"\xc2\x7e\x04\x28", 4, PIXI_MORE}, /* 1,000 + 64 */
-        {"\xc2\x7e\x04\x29", 4, PIXI_E_WS_TOO_BIG},
+        {"\xc2\x7e\x04\xa5", 4, PIXI_MORE}, /* 1,000 + 125 + 64 */
+        {"\xc2\x7e\x04\xa6", 4, PIXI_E_WS_TOO_BIG},
     };
 
     (void)state;
