@@ -20,6 +20,7 @@ struct connect {
     struct pixi_settings settings;
     struct pixi_link_limits limits;
     struct pixi_link link;
+    struct pixi_packer packer;
     struct pixi_dial dial;
     struct pixi_tls_context *tls;
     struct pixi_timer quiet; /* after the input's end: how long nothing has come */
@@ -327,6 +328,8 @@ static int start(struct connect *c)
         return f.exit_code;
     }
     pixi_link_init(&c->link, &c->loop, PIXI_CLIENT, &handlers, &c->limits);
+    pixi_packer_init(&c->packer, PIXI_PACKER_MIN, PIXI_PACKER_LEVEL);
+    c->link.packer = s->compression ? &c->packer : NULL;
     c->dial.on_done = on_dialled;
     pixi_reach_dial(&c->dial, &c->loop, &c->link, s, 0);
     c->progress =
@@ -347,6 +350,7 @@ static void clear(struct connect *c)
         pixi_loop_turn(&c->loop, 0);
     pixi_signals_close(&c->signals);
     pixi_loop_clear(&c->loop);
+    pixi_packer_clear(&c->packer);
     if (c->authorization.bytes)
         explicit_bzero(c->authorization.bytes, c->authorization.cap);
     pixi_buf_clear(&c->authorization);

@@ -366,8 +366,23 @@ static void fill_closed(struct pixi_failure *f, const struct pixi_failure_at *at
         pixi_failure_say(f->fix, "%s", row->fix);
 }
 
+static const struct end_row bad_deflate = {
+    0,
+    PIXI_EXIT_UPGRADE,
+    "upgrade",
+    true,
+    "agreed on a compression that was not offered so",
+    "leave \"compression\" out of the settings, and tell the server's maintainer"};
+
+static bool is_deflate(int err)
+{
+    return err <= PIXI_E_WS_DEFLATE_NAME && err >= PIXI_E_WS_DEFLATE_CONTEXT;
+}
+
 static const struct end_row *row_of(const struct pixi_link_end *end, const struct pixi_link *k)
 {
+    if (is_deflate(end->err))
+        return &bad_deflate;
     return find_row(k->was_open ? when_open : k->is_to_secure ? during_tls : during_upgrade, end->err);
 }
 

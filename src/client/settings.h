@@ -80,6 +80,7 @@ struct pixi_settings {
     struct {
         uint64_t initial_ms, max_ms;
     } reconnect;
+    bool compression;
     struct {
         uint64_t message_bytes, queue_bytes;
     } limits;

@@ -228,6 +228,7 @@ static const struct pixi_conf_row rows[] = {
     COUNT(keepalive.timeout_ms, 1, HOUR_MS, "10000", "milliseconds"),
     COUNT(reconnect.initial_ms, 1, HOUR_MS, "500", "milliseconds"),
     COUNT(reconnect.max_ms, 1, HOUR_MS, "30000", "milliseconds"),
+    {.path = "compression", .kind = PIXI_CONF_BOOL, .offset = AT(compression), .initial = "false"},
     COUNT(limits.message_bytes, 1024, 1 << 30, "1048576", "bytes"),
     COUNT(limits.queue_bytes, 1024, 1ull << 32, "16777216", "bytes"),
     {TEXT(outbox.path, 1, 4095), .flags = PIXI_CONF_AT_START, .initial = "\"/var/lib/pixi-ws-client/outbox\"",

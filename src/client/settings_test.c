@@ -65,6 +65,7 @@ static void test_defaults(void **state)
     assert_int_equal(s.keepalive.timeout_ms, 10000);
     assert_int_equal(s.reconnect.initial_ms, 500);
     assert_int_equal(s.reconnect.max_ms, 30000);
+    assert_false(s.compression);
     assert_int_equal(s.limits.message_bytes, 1 << 20);
     assert_int_equal(s.limits.queue_bytes, 16 << 20);
 }

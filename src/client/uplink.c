@@ -306,6 +306,7 @@ static void on_dialled(struct pixi_dial *d, int err)
 static void start_dial(struct pixi_uplink *c)
 {
     pixi_link_init(&c->link, c->loop, PIXI_CLIENT, &link_handlers, &c->limits);
+    c->link.packer = c->settings->compression ? &c->packer : NULL;
     c->state = PIXI_UPLINK_DIALLING;
     c->is_refused = false;
     c->dial.on_done = on_dialled;
@@ -343,6 +344,7 @@ void pixi_uplink_init(struct pixi_uplink *c, struct pixi_loop *l, const struct p
     c->authorization = pixi_buf_init(PIXI_SETTINGS_KEY_MAX + 16);
     c->retry.on_due = on_retry;
     c->calls_end = &c->calls;
+    pixi_packer_init(&c->packer, PIXI_PACKER_MIN, PIXI_PACKER_LEVEL);
     pixi_link_init(&c->link, l, PIXI_CLIENT, &link_handlers, &c->limits);
 }
 
@@ -453,5 +455,6 @@ void pixi_uplink_clear(struct pixi_uplink *c)
         explicit_bzero(c->authorization.bytes, c->authorization.cap);
     pixi_buf_clear(&c->authorization);
     pixi_tls_context_free(c->tls);
+    pixi_packer_clear(&c->packer);
     pixi_buf_clear(&c->frame);
 }

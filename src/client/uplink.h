@@ -100,6 +100,8 @@ struct pixi_uplink {
     enum pixi_uplink_state state;
     struct pixi_link link;
     struct pixi_link_limits limits;
+    struct pixi_packer
+        packer; /* used where the settings want compression; what it gained is of all connections */
     struct pixi_dial dial;
     struct pixi_tls_context *tls; /* NULL where no endpoint is wss:// */
     struct pixi_timer retry;

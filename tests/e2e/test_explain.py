@@ -164,6 +164,7 @@ def test_looks_of_an_upgrade_that_fails(root, client, echo):
         holds(root, "http-head", client(other).run("send", "a", "1").stderr)
     with peer.Peer(extended) as other:
         holds(root, "close-1010", client(other).run("send", "a", "1").stderr)
+        holds(root, "compression", client(other, COMPRESSION="true").run("send", "a", "1").stderr)
     with peer.Peer(peer.says(b"HTTP/1.1 400 Bad Request\r\n\r\n", then=peer.hold)) as other:
         pixi = client(other, url=other.url.replace("ws:", "wss:"))
         holds(root, "tls-not-tls", pixi.run("send", "a", "1").stderr)

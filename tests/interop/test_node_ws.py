@@ -33,29 +33,42 @@ def their_server(spawn, node):
 def connect(spawn, tmp_path):
     """connect(url, *options) -> pixi-ws-client connect."""
 
-    def connect(url, *options):
-        return spawn(["pixi-ws-client", "connect", url, "--no-key", *options], cwd=tmp_path)
+    def connect(url, *options, env=None):
+        return spawn(["pixi-ws-client", "connect", url, "--no-key", *options], cwd=tmp_path, env=env)
 
     return connect
 
 
+COMPRESSED = {"PIXI_WS_COMPRESSION": "true"}
+# What their server asks for when it agrees: windows so short that our long messages go as they are, or nothing special.
+DEFLATE = [
+    None,
+    True,
+    {"threshold": 0, "serverMaxWindowBits": 9, "clientMaxWindowBits": 9},
+    {"threshold": 0, "clientNoContextTakeover": True, "serverNoContextTakeover": True, "serverMaxWindowBits": 15},
+]
+
+
 @pytest.mark.parametrize("path", ["/echo", "/fragments"])
-def test_their_server_returns_our_lines(their_server, connect, path):
-    """What came before our close is answered before its own, and heard."""
-    server = their_server(perMessageDeflate=True)
+@pytest.mark.parametrize("deflate", DEFLATE)
+def test_their_server_returns_our_lines(their_server, connect, path, deflate):
+    """What came before our close is answered before its own, and heard; compressed or not."""
+    server = their_server(perMessageDeflate=deflate or True)
     text = "\n".join(["hello", "", "wörld 🦆", "x" * 125, "y" * 126, "ü" * 300_000, "z" * 2**20]) + "\n"
-    proc = connect(server.url(path))
+    proc = connect(server.url(path), env=COMPRESSED if deflate else None)
     proc.write(text)
     proc.close_input()
     assert proc.wait() == 0 and proc.err == "" and proc.out == text, proc.err
+    assert ("agreed on permessage-deflate" in server.out) == bool(deflate)
     server.wait_line("^closed 1000 $")
 
 
 @pytest.mark.parametrize("path", ["/echo", "/fragments"])
-def test_their_server_returns_our_bytes(their_server, connect, path):
-    server = their_server()
+@pytest.mark.parametrize("deflate", [False, True])
+def test_their_server_returns_our_bytes(their_server, connect, path, deflate):
+    server = their_server(perMessageDeflate=deflate)
     data = bytes(i for i in range(128) if i != 10) * 5000
-    proc = connect(server.url(path), "--binary")
+    proc = connect(server.url(path), "--binary", env=COMPRESSED)
     proc.write(b"\n" + data + b"\nend\n")
     proc.close_input()
     assert proc.wait() == 0 and proc.out == data.decode() + "end"
@@ -95,14 +108,19 @@ def test_verify_against_their_echo_server(their_server, run, tmp_path):
         assert checks[name]["verdict"] == "skipped" and checks[name]["reason"], checks[name]
 
 
+AGREED = {**NODE, "EXTENSIONS": "permessage-deflate"}
+
+
 @pytest.mark.parametrize("call", ["sizes", "fragments", "closes", "protocols", "many"])
-def test_their_clients_and_our_echo(echo, run, node, call):
-    s = echo()
-    done = run([*node, "call", call, f"ws://{s.host}:{s.port}/"], env=NODE)
+@pytest.mark.parametrize("min_bytes", [None, 1, 512])
+def test_their_clients_and_our_echo(echo, run, node, call, min_bytes):
+    s = echo(compression__enabled=min_bytes is not None, compression__min_bytes=min_bytes or 512)
+    done = run([*node, "call", call, f"ws://{s.host}:{s.port}/"], env=AGREED if min_bytes else NODE)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
-def test_their_clients_and_our_hub(hub, run, node):
-    s = hub()
-    done = run([*node, "call", "hub", s.url, s.key], env=NODE)
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_their_clients_and_our_hub(hub, run, node, is_compressed):
+    s = hub(compression__enabled=is_compressed)
+    done = run([*node, "call", "hub", s.url, s.key], env=AGREED if is_compressed else NODE)
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 SIZES = (0, 1, 125, 126, 127, 65535, 65536, 2**20)
 
@@ -18,6 +19,7 @@ class TheirServer:
     def __init__(self, **options):
         self.options = {"max_size": None, **options}
         self.seen = []  # of each connection, when it is over: (close code, reason)
+        self.agreed = []  # the extensions of each
         self.sent = 0  # messages that came back
         self.news = threading.Condition()
 
@@ -45,6 +47,7 @@ class TheirServer:
         return f"ws://127.0.0.1:{self.port}{path}"
 
     async def _serve(self, ws):
+        self.agreed.append([type(extension).__name__ for extension in ws.extensions])
         with contextlib.suppress(websockets.ConnectionClosed):
             await getattr(self, ws.path.split("/")[1])(ws)
         with self.news:
@@ -94,8 +97,8 @@ class TheirServer:
 def connect(spawn, tmp_path):
     """connect(url, *options) -> pixi-ws-client connect."""
 
-    def connect(url, *options):
-        return spawn(["pixi-ws-client", "connect", url, "--no-key", *options], cwd=tmp_path)
+    def connect(url, *options, env=None):
+        return spawn(["pixi-ws-client", "connect", url, "--no-key", *options], cwd=tmp_path, env=env)
 
     return connect
 
@@ -108,15 +111,21 @@ def end(proc, server):
     server.seen.clear()
 
 
+COMPRESSED = {"PIXI_WS_COMPRESSION": "true"}
+
+
 @pytest.mark.parametrize("path", ["/echo", "/fragments"])
-def test_their_server_returns_our_lines(connect, path):
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_their_server_returns_our_lines(connect, path, is_compressed):
+    """With windows of 4,096 bytes, as that server wants them by default, or as it is."""
     lines = ["hello", "", "wörld 🦆", "x" * 125, "y" * 126, "ü" * 300_000, "z" * 2**20, "end"]
-    with TheirServer() as server:
-        proc = connect(server.url(path))
+    with TheirServer(compression="deflate") as server:
+        proc = connect(server.url(path), env=COMPRESSED if is_compressed else None)
         proc.write("\n".join(lines) + "\n")
         proc.wait_line("^end$")
         assert proc.out == "\n".join(lines) + "\n"
         end(proc, server)
+        assert server.agreed == [["PerMessageDeflate"] if is_compressed else []]
 
 
 @pytest.mark.parametrize("path", ["/echo", "/fragments"])
@@ -156,13 +165,14 @@ def test_their_close_codes(connect):
 
 
 def test_their_subprotocols_and_extensions(connect, run, tmp_path):
-    """Their server would deflate; we offer nothing, so it does not."""
+    """Their server would deflate; unless the settings say so we offer nothing, so it does not."""
     with TheirServer(subprotocols=["superchat"], compression="deflate") as server:
         for options in (["--protocol", "chat,superchat"], []):
             proc = connect(server.url(), *options)
             proc.write("a" * 1000 + "\n")
             proc.wait_line("^a{1000}$")
             end(proc, server)
+        assert server.agreed == [[], []]
         done = run(["pixi-ws-client", "--url", server.url(), "send", "a", "1"], cwd=tmp_path)
         assert done.returncode == 7 and "not pixi.v1" in done.stderr, done
 
@@ -196,11 +206,13 @@ def plain(server, path="/", **options):
     return websockets.connect(url, max_size=None, **{"compression": None, "ping_interval": None, **options})
 
 
-def test_their_client_gets_its_messages_back(echo):
-    s = echo()
+@pytest.mark.parametrize("min_bytes", [None, 1, 512])
+def test_their_client_gets_its_messages_back(echo, min_bytes):
+    s = echo(compression__enabled=min_bytes is not None, compression__min_bytes=min_bytes or 512)
 
     async def go():
-        async with plain(s) as ws:
+        async with plain(s, compression="deflate") as ws:
+            assert len(ws.extensions) == (min_bytes is not None)
             for size in SIZES:
                 for message in ("ü" * (size // 2) + "x" * (size % 2), os.urandom(size)):
                     await ws.send(message)
@@ -261,7 +273,7 @@ def test_their_client_is_closed(hub):
 
 
 def test_what_their_client_offers(hub, echo):
-    """permessage-deflate is declined, a subprotocol chosen."""
+    """permessage-deflate is declined as long as the settings do not want it, a subprotocol chosen."""
     s, e = hub(), echo()
 
     async def go():
@@ -280,11 +292,30 @@ def test_what_their_client_offers(hub, echo):
     talk(go())
 
 
-def test_fifty_of_their_clients(echo):
-    s = echo()
+@pytest.mark.parametrize("bits", [9, 11, 12, 15])
+def test_windows_that_their_client_wants(echo, bits):
+    """What it inflates by a short window is what was sent, however long it is."""
+    s = echo(compression__enabled=True)
+    noise = os.urandom(3000).hex()
+
+    async def go():
+        factory = ClientPerMessageDeflateFactory(server_max_window_bits=bits, client_max_window_bits=bits)
+        async with plain(s, extensions=[factory]) as ws:
+            assert ws.extensions[0].remote_max_window_bits == bits
+            for size in (511, 513, 2048, 2049, 4096, 4097, 100_000):
+                message = (noise[: size // 3] * 4)[:size].ljust(size, "y")
+                await ws.send(message)
+                assert await ws.recv() == message
+
+    talk(go())
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_fifty_of_their_clients(echo, is_compressed):
+    s = echo(compression__enabled=is_compressed, compression__min_bytes=1)
 
     async def one(number):
-        async with plain(s) as ws:
+        async with plain(s, compression="deflate") as ws:
             for i in range(20):
                 await ws.send(f"{number} {i}")
             for i in range(20):

@@ -1,4 +1,5 @@
-// The other end in node's ws: `serve` is a server that does what the path says, `call URL...` are clients.
+// The other end in node's ws: `serve` is a server that does what the path says, `call URL...` are clients, which expect to
+// agree on the extension that EXTENSIONS names.
 const { WebSocket, WebSocketServer } = require('ws');
 
 const wait = (emitter, event) => new Promise((resolve, reject) => {
@@ -39,6 +40,7 @@ function serve(options) {
   server.on('listening', () => console.log(`port ${server.address().port}`));
   server.on('connection', (ws, request) => {
     const [, name, argument] = request.url.split('/');
+    if (ws.extensions) console.log(`agreed on ${ws.extensions}`);
     ws.on('close', (code, reason) => console.log(`closed ${code} ${reason}`));
     ws.on('error', (error) => console.log(`error ${error.message}`));
     behaviours[name](ws, argument);
@@ -54,7 +56,7 @@ function check(what, got, wanted) {
 async function open(url, protocols, options) {
   const ws = new WebSocket(url, protocols, { perMessageDeflate: true, ...options });
   await wait(ws, 'open');
-  check('extensions', ws.extensions, '');
+  check('extensions', ws.extensions, process.env.EXTENSIONS ?? '');
   return ws;
 }
 

@@ -48,6 +48,7 @@ GOOD = {
         "reconnect": client(reconnect={"initial_ms": 5, "max_ms": 5}),
         "limits": client(limits={"message_bytes": MIB, "queue_bytes": 1 << 32}),
         "keepalive": client(keepalive={"interval_ms": 1, "timeout_ms": 1}),
+        "compression": client(compression=True),
         "proxy": client(proxy={"url": "http://127.0.0.1:3128"}),
         "proxy by name": client(proxy={"url": "proxy.example.org"}),
         "proxy of two": client(proxy={"url": "SOCKS5H://[::1]:1080/"}),
@@ -128,6 +129,7 @@ BAD = {
         "will without a topic": client(mqtt={"will_payload": "x"}),
         "will delay": client(mqtt={"will_topic": "w", "will_delay_s": -1}),
         "plaintext": client(allow_plaintext="yes"),
+        "compression as an object": client(compression={}),
         "plaintext number": client(allow_plaintext=1),
         "filter": client(subscriptions=["a#"]),
         "filter in the middle": client(subscriptions=["#/a"]),
@@ -430,7 +432,7 @@ def test_all_mistakes_in_one_run(check):
     assert broken.stdout == ""
     assert broken.stderr == ALL_LINES + "websocket_settings.json:12:5: found '\"', expected \",\" or \"}\"\n"
     whole = check(CLIENT, ALL_WRONG.replace('_none"', '_none",'))
-    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, client_id, allow_plaintext, subscriptions, tls, proxy, mqtt, timeouts, keepalive, reconnect, limits, outbox, daemon\n' + (
+    assert whole.stderr == ALL_LINES + 'websocket_settings.json:12:5: x: found an unknown member, expected one of url, urls, api_key, api_key_file, api_key_env, dialect, client_id, allow_plaintext, subscriptions, tls, proxy, mqtt, timeouts, keepalive, reconnect, compression, limits, outbox, daemon\n' + (
         "websocket_settings.json:11:21: api_key_file: found no file at there_is_none, expected a file with the API key "
         "(pixi-ws-client config init writes one)\n"
         "websocket_settings.json:10:29: reconnect.max_ms: found less than reconnect.initial_ms, expected 500 at least\n"
