@@ -15,7 +15,7 @@ from mqtt import Peer  # noqa: E402
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "live(*ids): the live tests of docs/rfc6455.md that this test is")
+    config.addinivalue_line("markers", "live(*ids): the live tests of docs/rfc6455.md or docs/rfc7692.md that this test is")
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ class Frame(NamedTuple):
     payload: bytes
     is_final: bool = True
     mask: bytes = b""
+    is_compressed: bool = False
 
     @property
     def code(self):
@@ -140,6 +141,7 @@ class Wire:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._in = bytearray()
         self.was_reset = False  # it ended by RST
+        self.deflates = False  # permessage-deflate was agreed on: RSV1 may come
 
     def __enter__(self):
         return self
@@ -219,13 +221,14 @@ class Wire:
         elif size == 127:
             (size,) = struct.unpack("!Q", self.take(8))
             assert 65536 <= size < 1 << 63, f"{size} bytes in the longest form"
-        assert not first & 0x70, f"reserved bits: {first:02x}"
+        may = 0x40 if self.deflates and opcode in (TEXT, BINARY) else 0
+        assert not first & 0x70 & ~may, f"reserved bits: {first:02x}"
         assert opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG), f"opcode {opcode}"
         assert bool(second & 0x80) == (not self.is_client), f"mask bit: {second:02x}"
         assert opcode < CLOSE or (is_final and size <= 125), f"control frame of {size} bytes, final: {is_final}"
         mask = self.take(4) if second & 0x80 else b""
         payload = self.take(size)
-        return Frame(opcode, masked(payload, mask) if mask else payload, is_final, mask)
+        return Frame(opcode, masked(payload, mask) if mask else payload, is_final, mask, bool(first & 0x40))
 
     def rest(self):
         """All frames up to the end of the connection, which must be orderly."""
