@@ -446,6 +446,7 @@ static void start(struct pixi_link *k)
 {
     k->state = PIXI_LINK_HANDSHAKE;
     k->heard_ms = k->loop->now_ms;
+    k->tcp.rx_most = k->packer ? PIXI_LINK_PACKED_RX : 0; /* frames may come behind the head */
     pixi_loop_set_timer(k->loop, &k->timer, k->limits->handshake_ms);
 }
 

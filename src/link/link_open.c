@@ -13,6 +13,8 @@ static void open_up(struct pixi_link *k, struct pixi_cur protocol, size_t pack_m
     k->pack_max = pack_max;
     if (pack_max)
         k->packer->link_count++;
+    else
+        k->tcp.rx_most = 0;
     k->state = PIXI_LINK_OPEN;
     k->was_open = true;
     pixi_ws_reader_init(&k->reader, k->role == PIXI_SERVER ? PIXI_CLIENT : PIXI_SERVER,

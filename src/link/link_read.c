@@ -1,6 +1,8 @@
 /* What a peer sends once the link is open: frames, or lines. */
 #include "link/link_state.h"
 
+enum { PACKED_RX_LEAST = 64 }; /* bytes in a turn */
+
 static void on_peer_close(struct pixi_link *k, const struct pixi_ws_event *e)
 {
     bool is_ours = k->state == PIXI_LINK_CLOSE_SENT;
@@ -90,7 +92,20 @@ static void on_event(struct pixi_link *k, const struct pixi_ws_event *e)
         k->handlers->on_control(k, e->type, e->bytes, e->len);
 }
 
-void pixi_link_read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
+/* A few bytes can become a thousand times as many, and everybody waits for that: what a link may read in its next turn is
+ * so much that what comes of it is as much as others may read. */
+static void pace(struct pixi_link *k, size_t len, uint64_t unpacked)
+{
+    size_t most = k->tcp.rx_most;
+
+    if (unpacked > PIXI_RX_LEN)
+        most = (size_t)(len * (uint64_t)PIXI_RX_LEN / unpacked);
+    else if (unpacked < PIXI_RX_LEN / 2 && most < PIXI_LINK_PACKED_RX)
+        most *= 2;
+    k->tcp.rx_most = most > PACKED_RX_LEAST ? most : PACKED_RX_LEAST;
+}
+
+static void read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
 {
     uint8_t *p = bytes, *end = bytes + len;
     struct pixi_ws_event e;
@@ -107,6 +122,19 @@ void pixi_link_read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
         k->begun_ms = 0;
     else if (!k->begun_ms)
         k->begun_ms = k->loop->now_ms;
+}
+
+void pixi_link_read_frames(struct pixi_link *k, uint8_t *bytes, size_t len)
+{
+    uint64_t before;
+
+    if (!k->pack_max) {
+        read_frames(k, bytes, len);
+        return;
+    }
+    before = k->packer->received.before;
+    read_frames(k, bytes, len);
+    pace(k, len, k->packer->received.before - before);
 }
 
 /* --- a plain stream ---------------------------------------------------------------------------------------------- */

@@ -4,6 +4,10 @@
 
 #include "link/link.h"
 
+enum {
+    PIXI_LINK_PACKED_RX = 2048
+}; /* bytes that a link on which compression was agreed on reads in a turn, at most */
+
 /* link.c: the first reason that is set is the one told; pixi_link_finish ends the TCP connection. */
 void pixi_link_set_end(struct pixi_link *k, int err, uint16_t code, struct pixi_cur reason, bool is_ours);
 void pixi_link_set_error(struct pixi_link *k, int err, bool is_ours);

@@ -324,6 +324,40 @@ static void bombs(void **state)
     }
 }
 
+/* However many there are of them, a turn has not much more than the bytes that another link may read in one; and all come. */
+static void many_do_not_hold_up_the_loop(void **state)
+{
+    enum { FRAMES = 300, PAYLOAD = 65536 };
+    struct pixi_buf blanks = pixi_buf_init(PAYLOAD), bomb = pixi_buf_init(PAYLOAD);
+    struct pixi_cur whole;
+    int before, turns = 0, long_turns = 0;
+
+    (void)state;
+    memset(pixi_buf_reserve(&blanks, PAYLOAD), ' ', PAYLOAD);
+    whole = pixi_cur_init(blanks.bytes, PAYLOAD);
+    assert_int_equal(pixi_packer_pack(&packer, &whole, 1, &bomb), PIXI_OK);
+    assert_true(bomb.len < 120);
+    open_packed();
+    for (int i = 0; i < FRAMES; i++)
+        raw_frame(0xc2, bomb.bytes, bomb.len);
+    for (; server.messages < FRAMES && turns < 10000; turns++) {
+        before = server.messages;
+        turn();
+        assert_in_range(server.messages - before, 0, 2048 / bomb.len + 1);
+        long_turns += server.messages - before > 3;
+    }
+    assert_int_equal(server.messages, FRAMES);
+    assert_in_range(long_turns, 0, 1); /* the first, before it is known what comes of so few bytes */
+    /* and it reads faster again when it gets what is not compressed */
+    for (int i = 0; i < 20; i++) {
+        raw_frame(0x82, text, LONG);
+        AWAIT(server.messages == FRAMES + i + 1);
+    }
+    assert_true(server.link->tcp.rx_most >= 1024);
+    pixi_buf_clear(&blanks);
+    pixi_buf_clear(&bomb);
+}
+
 /* A message of the largest size is taken though compressing has made it longer. */
 static void what_got_longer(void **state)
 {
@@ -372,6 +406,7 @@ int main(void)
         PACKED(what_cannot_be_taken),
         PACKED(nothing_was_agreed_on),
         PACKED(bombs),
+        PACKED(many_do_not_hold_up_the_loop),
         PACKED(what_got_longer),
         PACKED(passed_over_after_our_close),
     };

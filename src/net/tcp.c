@@ -172,17 +172,19 @@ static bool is_secure_now(struct pixi_tcp *t)
 /* Hands on what can be decrypted. Stops where the owner pauses: what is left is read when it goes on. */
 static void read_sealed(struct pixi_tcp *t)
 {
-    size_t len;
+    size_t room = t->rx_most ? t->rx_most : PIXI_RX_LEN, len;
     int rc = PIXI_OK;
 
     t->has_unread = false;
     if (!is_secure_now(t))
         return;
     while (t->state == PIXI_TCP_OPEN && !t->is_paused && !t->is_ended) {
-        rc = pixi_tls_read(t->tls, t->loop->rx, PIXI_RX_LEN, &len);
+        rc = pixi_tls_read(t->tls, t->loop->rx, room, &len);
         if (rc != PIXI_OK)
             break;
         t->handlers->on_bytes(t, t->loop->rx, len);
+        if (t->rx_most)
+            break; /* the rest in the next turn */
     }
     if (t->state != PIXI_TCP_OPEN)
         return;
@@ -239,7 +241,8 @@ static void finish_connect(struct pixi_tcp *t)
 
 static void read_some(struct pixi_tcp *t)
 {
-    ssize_t n = recv(t->watch.fd, t->loop->rx, t->loop->rx_room, 0);
+    size_t room = t->rx_most && t->rx_most < t->loop->rx_room ? t->rx_most : t->loop->rx_room;
+    ssize_t n = recv(t->watch.fd, t->loop->rx, t->tls ? t->loop->rx_room : room, 0);
 
     if (n > 0) {
         t->received += (uint64_t)n;

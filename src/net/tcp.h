@@ -45,6 +45,7 @@ struct pixi_tcp {
     enum pixi_tcp_state state;
     bool is_paused, is_ended, is_shut; /* not reading for now | peer has finished | finish when drained */
     bool was_blocked;
+    size_t rx_most; /* set by the owner: bytes that it takes in a turn; 0: as many as the loop lets it have */
     bool wants_drained; /* set by the owner while something waits: on_drained comes once */
     int sys_errno;
     uint64_t sent, received; /* bytes, ever */

@@ -92,6 +92,21 @@ def test_in_batches_and_in_mqtt(hub, client):
     assert gain(s, "sent")[1] == before + 1
 
 
+def test_over_tls(tls_hub, secure, pki):
+    """Records of TLS are larger than what a link that compresses reads at a time: nothing stays behind."""
+    s = tls_hub(pki.server, **ON)
+    pixi = secure(s.tls_url, s.key, ca=pki.ca)
+    pixi.env["PIXI_WS_COMPRESSION"] = "true"
+    listener = pixi.listen("event/#")
+    before = gain(s, "received")
+    for size in (1000, 20_000, 100_000):
+        noise = os.urandom(size // 4).hex()  # half of what is sent is left
+        pixi.ok("send", "event/a", json.dumps(noise))
+        listener.wait_line(f'{noise[-100:]}"')
+    assert since(before, gain(s, "received"))[1] == 3
+    assert gain(s, "sent")[1] == 3
+
+
 def test_a_bomb_is_too_big(hub):
     """A hundred megabytes in a hundred kilobytes: refused at the megabyte that a message may have."""
     s = hub(**ON)

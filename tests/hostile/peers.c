@@ -21,6 +21,7 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { PEERS_MAX = 4000, ADDRESSES = 8, TICK_MS = 10, SAY_AT_ONCE = 1 << 16 };
 
@@ -192,6 +193,36 @@ static void offers_and_leaves(struct kind *k)
     put_frame(&k->first, 0xc1, "\xaaV*...");
 }
 
+/* A compressed message of so many blanks, which is a thousandth of that long. */
+static void put_blanks(struct words *w, size_t len)
+{
+    uint8_t *blanks = malloc(len), *packed = malloc(len);
+    z_stream z = {.next_in = blanks, .avail_in = (uInt)len, .next_out = packed, .avail_out = (uInt)len};
+
+    if (!blanks || !packed || deflateInit2(&z, 9, Z_DEFLATED, -15, 9, Z_DEFAULT_STRATEGY) != Z_OK)
+        abort();
+    memset(blanks, ' ', len);
+    deflate(&z, Z_SYNC_FLUSH);
+    put_head(w, 0xc1, z.total_out - 4);
+    put(w, packed, z.total_out - 4);
+    deflateEnd(&z);
+    free(blanks);
+    free(packed);
+}
+
+static void bombs(struct kind *k)
+{
+    put_request(&k->first, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    put_blanks(&k->first, 40 << 20);
+}
+
+/* As large as messages may be, once they are inflated, one after the other. */
+static void small_bombs(struct kind *k)
+{
+    put_request(&k->first, "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+    put_blanks(&k->again, 64 << 10);
+}
+
 static void half_request(struct kind *k)
 {
     put_text(&k->first, "GET /api/v1 HTTP/1.1\r\nHost: x\r\nUpgr");
@@ -316,6 +347,8 @@ static struct kind pixi_kinds[] = {
     {"headers-100000", PIXI, 5, headers, HOLDS, LISTENS, 0, 100, {0}, {0}, 0, 0},
     {"compression", PIXI, 5, compression, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
     {"compression-reset", PIXI, 5, offers_and_leaves, RESETS, DEAF, 0, 10, {0}, {0}, 0, 0},
+    {"bombs", PIXI, 5, bombs, HOLDS, LISTENS, 0, 10, {0}, {0}, 0, 0},
+    {"small-bombs", PIXI, 5, small_bombs, REPEATS, LISTENS, 0, 100, {0}, {0}, 0, 0},
     {"half-closed-early", PIXI, 20, half_request, SHUTS, LISTENS, 0, 100, {0}, {0}, 0, 0},
     {"half-closed-late", PIXI, 20, half_message, SHUTS, LISTENS, 0, 100, {0}, {0}, 0, 0},
     {"never-read", PIXI, 50, deaf_subscriber, HOLDS, DEAF, 0, 100, {0}, {0}, 0, 0},

@@ -139,6 +139,7 @@ SETTINGS = {
         "retained_bytes": MIB,
         "session_bytes": 16 * MIB,
     },
+    "compression": {"enabled": True},
 }
 
 
