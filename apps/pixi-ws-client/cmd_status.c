@@ -116,6 +116,37 @@ static void put_milli(struct pixi_buf *b, struct pixi_cur object, const char *na
     pixi_buf_putf(b, "%.*s ms", (int)pixi_cur_left(&c), c.p ? (const char *)c.p : "");
 }
 
+/* "sent 1.2 MiB as 0.3 MiB (25 %)" */
+static void put_gain(struct pixi_buf *b, struct pixi_cur compression, const char *direction)
+{
+    struct pixi_cur gain = member(compression, direction);
+    uint64_t before = number(gain, "before_bytes"), after = number(gain, "after_bytes");
+
+    pixi_buf_putf(b, "%s ", direction);
+    put_bytes(b, before);
+    if (!before)
+        return;
+    pixi_buf_put_str(b, " as ");
+    put_bytes(b, after);
+    pixi_buf_putf(b, " (%.0f %%)", (double)after * 100 / (double)before);
+}
+
+static void put_compression(struct pixi_buf *b, struct pixi_cur compression)
+{
+    if (!compression.p)
+        return; /* the settings want none */
+    pixi_buf_put_str(b, "          compression: ");
+    if (!pixi_cur_equals(member(compression, "agreed"), pixi_cur_str("true")) &&
+        !number(compression, "memory_bytes")) {
+        pixi_buf_put_str(b, "the server takes none\n");
+        return;
+    }
+    put_gain(b, compression, "sent");
+    pixi_buf_put_str(b, ", ");
+    put_gain(b, compression, "received");
+    pixi_buf_put_str(b, "\n");
+}
+
 static void put_measured(struct pixi_buf *b, struct pixi_cur result)
 {
     struct pixi_cur m = member(result, "measured");
@@ -135,6 +166,7 @@ static void put_measured(struct pixi_buf *b, struct pixi_cur result)
     pixi_buf_putf(b, "; keepalive ");
     put_span(b, number(m, "keepalive_ms"));
     pixi_buf_putf(b, "; %" PRIu64 " messages may be under way\n", number(m, "window"));
+    put_compression(b, member(m, "compression"));
 }
 
 static void put_improvements(struct pixi_buf *b, struct pixi_cur result)

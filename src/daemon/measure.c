@@ -382,6 +382,45 @@ static void put_change(const struct pixi_daemon *d, struct pixi_json_out *w,
     pixi_json_close_object(w);
 }
 
+static void put_gain(struct pixi_json_out *w, const char *name, const struct pixi_gain *g)
+{
+    const struct {
+        const char *name;
+        uint64_t v;
+    } rows[] = {{"messages", g->messages},
+                {"compressed", g->packed},
+                {"before_bytes", g->before},
+                {"after_bytes", g->after}};
+
+    pixi_json_name(w, name);
+    pixi_json_open_object(w);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        pixi_json_name(w, rows[i].name);
+        pixi_json_number(w, rows[i].v);
+    }
+    pixi_json_close_object(w);
+}
+
+/* null where the settings want none. */
+static void put_compression(const struct pixi_daemon *d, struct pixi_json_out *w)
+{
+    const struct pixi_packer *p = &d->uplink.packer;
+
+    pixi_json_name(w, "compression");
+    if (!d->uplink.settings->compression) {
+        pixi_json_null(w);
+        return;
+    }
+    pixi_json_open_object(w);
+    pixi_json_name(w, "agreed");
+    pixi_json_bool(w, d->uplink.link.pack_max > 0);
+    put_gain(w, "sent", &p->sent);
+    put_gain(w, "received", &p->received);
+    pixi_json_name(w, "memory_bytes");
+    pixi_json_number(w, pixi_packer_memory(p));
+    pixi_json_close_object(w);
+}
+
 void pixi_daemon_put_measure(const struct pixi_daemon *d, struct pixi_json_out *w)
 {
     const struct pixi_improve *i = &d->measure->improve;
@@ -404,6 +443,7 @@ void pixi_daemon_put_measure(const struct pixi_daemon *d, struct pixi_json_out *
     pixi_json_number(w, i->keepalive_ms);
     pixi_json_name(w, "window");
     pixi_json_number(w, pixi_outbox_window(d->outbox));
+    put_compression(d, w);
     pixi_json_close_object(w);
     pixi_json_name(w, "improvements");
     pixi_json_open_array(w);

@@ -36,12 +36,23 @@ void pixi_daemon_put_metrics(const struct pixi_daemon *d, struct pixi_buf *b)
 {
     const struct pixi_improve *i = pixi_daemon_improve(d);
     struct pixi_outbox_stats s = pixi_outbox_stats(d->outbox);
+    const struct pixi_packer *p = &d->uplink.packer;
     uint64_t now_ms = pixi_daemon_now(d).ms;
     const struct row rows[] = {
         {"link_open", "gauge", "1 while the link to the server is open.", pixi_daemon_is_linked(d)},
         {"link_connects_total", "counter", "Connections to the server that were made.", d->counters.connects},
         {"link_losses_total", "counter", "Connections to the server that were lost.", d->counters.losses},
         {"link_silent_losses_total", "counter", "Those of them that nobody had told.", d->counters.silent},
+        {"compression_agreed", "gauge", "1 while the server takes compressed messages.", p->link_count},
+        {"compression_sent_before_bytes_total", "counter", "Bytes of messages to it meanwhile, as they are.",
+         p->sent.before},
+        {"compression_sent_after_bytes_total", "counter", "The same as they went over the link.",
+         p->sent.after},
+        {"compression_received_before_bytes_total", "counter", "Bytes of messages from it meanwhile.",
+         p->received.before},
+        {"compression_received_after_bytes_total", "counter", "The same as they came over the link.",
+         p->received.after},
+        {"compression_memory_bytes", "gauge", "Memory that compression holds.", pixi_packer_memory(p)},
         {"outbox_messages", "gauge", "Messages that wait.", s.count},
         {"outbox_bytes", "gauge", "Bytes of them.", s.bytes},
         {"outbox_accepted_total", "counter", "Messages that were taken.", s.accepted},

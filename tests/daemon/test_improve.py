@@ -36,6 +36,36 @@ def test_off_is_off(hub, daemon):
         assert status["improvements"] == [] and len(quick.tasks) == 0
 
 
+def test_what_compression_gains(hub, daemon, tmp_path):
+    """Both ways, in `status` as object and in words, and among the numbers; nothing where the server takes none."""
+    file, text = tmp_path / "pixi.prom", "tram " * 1000
+    machine = daemon(hub(compression__enabled=True), compression=True, daemon__metrics_file=str(file))
+    with machine.local() as program:
+        program.call("subscribe", filter="event/#")
+        for number in range(10):
+            program.wait_note("stored", id=program.publish("event/a", [number, text]))
+    found = machine.wait_status(lambda s: s["measured"]["compression"]["received"]["compressed"] == 10)["measured"]["compression"]
+    assert found["agreed"] is True and found["sent"]["compressed"] == 10 and found["memory_bytes"] > 100_000
+    for direction in ("sent", "received"):
+        assert found[direction]["before_bytes"] > 50_000 and found[direction]["after_bytes"] < 10_000
+    assert re.search(r"^          compression: sent .* KiB as \d+ B \(\d+ %\), received ", machine.client("status").stdout, re.M)
+    told = re.compile(r"^pixi_daemon_compression_sent_before_bytes_total [5-9]\d{4}$", re.M)
+    machine.wait_status(lambda s: file.exists() and told.search(file.read_text()))
+
+
+def test_a_server_that_does_not_compress(hub, daemon):
+    machine = daemon(hub(), compression=True)
+    found = machine.wait_status(lambda s: s["link"]["state"] == "open")["measured"]["compression"]
+    assert found["agreed"] is False and found["sent"]["before_bytes"] == found["memory_bytes"] == 0
+    assert "\n          compression: the server takes none\n" in machine.client("status").stdout
+
+
+def test_without_compression_there_is_nothing_to_tell(hub, daemon):
+    machine = daemon(hub(compression__enabled=True))
+    assert machine.wait_status(lambda s: s["link"]["state"] == "open")["measured"]["compression"] is None
+    assert "compression" not in machine.client("status").stdout
+
+
 def test_numbers_for_prometheus(hub, daemon, root, tmp_path):
     file = tmp_path / "pixi.prom"
     machine = daemon(hub(), daemon__metrics_file=str(file))
