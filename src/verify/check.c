@@ -92,17 +92,24 @@ void pixi_check_choose_topic(char topic[PIXI_CHECK_TOPIC])
     pixi_check_random(8, topic + strlen(topic));
 }
 
-bool pixi_check_open(struct pixi_verify *v, struct pixi_peer *p)
+int pixi_check_try(struct pixi_verify *v, struct pixi_peer *p, const char *extensions)
 {
     const struct pixi_peer_offer offer = {
         .authority = v->url.authority,
         .target = v->url.target,
         .subprotocol = v->subprotocol,
         .api_key = v->s.api_key,
+        .extensions = extensions,
         .connect_ms = v->s.connect_ms,
         .upgrade_ms = v->s.upgrade_ms,
     };
-    int rc = pixi_peer_open(p, &v->wires, &offer);
+
+    return pixi_peer_open(p, &v->wires, &offer);
+}
+
+bool pixi_check_open(struct pixi_verify *v, struct pixi_peer *p)
+{
+    int rc = pixi_check_try(v, p, NULL);
 
     if (rc == PIXI_OK)
         return true;

@@ -30,7 +30,8 @@
     X(MQTT_5, "this server speaks MQTT 3.1.1 only")                                                          \
     X(DELIVERS, "MQTT messages are not delivered")                                                           \
     X(PONGS, "pings are not answered")                                                                       \
-    X(JOINS, "fragments are not joined")
+    X(JOINS, "fragments are not joined")                                                                     \
+    X(DEFLATES, "this server agrees on no compression")
 
 enum {
 #define X(name, why) PIXI_FACT_INDEX_##name,
@@ -96,6 +97,9 @@ void pixi_check_choose_topic(char topic[PIXI_CHECK_TOPIC]);
 /* pixi_check_open -- connect and upgrade as this endpoint wants it. Closed by pixi_peer_close.
  * false: the failure is told. */
 bool pixi_check_open(struct pixi_verify *v, struct pixi_peer *p);
+/* pixi_check_try -- the same with an offer of extensions (NULL: none), which the caller judges: pixi_peer_open's answer.
+ * Closed by pixi_peer_close, whatever it is. */
+int pixi_check_try(struct pixi_verify *v, struct pixi_peer *p, const char *extensions);
 
 /* pixi_check_await -- the next event of this opcode; others but a close frame are passed over.
  * awaited: for the message, "the pong". false: the failure is told. */

@@ -45,6 +45,14 @@ void pixi_check_ping_between(struct pixi_verify *v);
 /* check_broken.c: what it has to refuse; which frame is sent is told by the row's id */
 void pixi_check_broken(struct pixi_verify *v);
 
+/* check_deflate.c: compression, on a connection that offers it */
+void pixi_check_deflate(struct pixi_verify *v);
+void pixi_check_deflate_offer(struct pixi_verify *v);
+void pixi_check_deflate_text(struct pixi_verify *v);
+void pixi_check_deflate_pieces(struct pixi_verify *v);
+/* false: the failure is told. The connection is closed by pixi_peer_close. */
+bool pixi_check_open_deflated(struct pixi_verify *v, struct pixi_peer *p);
+
 /* check_resume.c: after the connection was lost */
 void pixi_check_reconnect(struct pixi_verify *v);
 void pixi_check_resume(struct pixi_verify *v);

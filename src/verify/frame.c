@@ -8,14 +8,16 @@ static bool is_control(uint8_t opcode)
 }
 
 /* The first byte's faults. */
-static int check_first(uint8_t b)
+static int check_first(uint8_t b, enum pixi_vframe_packing may)
 {
     uint8_t opcode = b & 15;
 
-    if (b & 0x70)
+    if (b & (may == PIXI_VFRAME_DEFLATED ? 0x30 : 0x70))
         return PIXI_E_WS_RSV;
     if ((opcode > PIXI_VFRAME_BINARY && opcode < PIXI_VFRAME_CLOSE) || opcode > PIXI_VFRAME_PONG)
         return PIXI_E_WS_OPCODE;
+    if (b & 0x40 && opcode != PIXI_VFRAME_TEXT && opcode != PIXI_VFRAME_BINARY)
+        return PIXI_E_WS_DEFLATE_BIT;
     if (is_control(opcode) && !(b & 0x80))
         return PIXI_E_WS_CONTROL;
     return PIXI_OK;
@@ -46,7 +48,8 @@ static int read_len(struct pixi_cur *c, uint8_t second, uint64_t *len)
     return *len < (width == 2 ? 126u : 65536u) ? PIXI_E_WS_LEN : PIXI_OK;
 }
 
-int pixi_vframe_read(struct pixi_cur *in, enum pixi_role from, uint64_t max, struct pixi_vframe *out)
+int pixi_vframe_read(struct pixi_cur *in, enum pixi_role from, enum pixi_vframe_packing may, uint64_t max,
+                     struct pixi_vframe *out)
 {
     struct pixi_cur c = *in, mask;
     struct pixi_vframe f = {0};
@@ -55,7 +58,7 @@ int pixi_vframe_read(struct pixi_cur *in, enum pixi_role from, uint64_t max, str
 
     if (!pixi_cur_uint(&c, 1, &first))
         return PIXI_MORE;
-    rc = check_first((uint8_t)first);
+    rc = check_first((uint8_t)first, may);
     if (rc)
         return rc;
     if (!pixi_cur_uint(&c, 1, &second))
@@ -77,6 +80,7 @@ int pixi_vframe_read(struct pixi_cur *in, enum pixi_role from, uint64_t max, str
         return PIXI_MORE;
     f.opcode = first & 15;
     f.is_final = first & 0x80;
+    f.is_compressed = first & 0x40;
     *out = f;
     *in = c;
     return PIXI_OK;

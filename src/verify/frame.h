@@ -17,23 +17,30 @@ enum {
 struct pixi_vframe {
     uint8_t opcode;
     bool is_final;
+    bool is_compressed;      /* RSV1, on the first frame of a message */
     struct pixi_cur payload; /* borrows from what was read; still masked where a client sent it */
     uint8_t mask[4];         /* zero from a server */
 };
 
-/* pixi_vframe_read -- one whole frame, no extension being agreed.
+/* Whether permessage-deflate was agreed on. */
+enum pixi_vframe_packing { PIXI_VFRAME_PLAIN, PIXI_VFRAME_DEFLATED };
+
+/* pixi_vframe_read -- one whole frame.
  *
  *   in    moved past the frame on PIXI_OK, untouched otherwise
  *   from  who sent it: PIXI_CLIENT must mask, PIXI_SERVER must not (§5.1)
+ *   may   PIXI_VFRAME_DEFLATED: RSV1 may stand on the first frame of a message (RFC 7692 §6)
  *   max   payload bytes; a longer frame is refused at its header
  *
  *   PIXI_OK            out is set
  *   PIXI_MORE          the frame is not whole yet
  *   PIXI_E_WS_RSV      §5.2     PIXI_E_WS_OPCODE  §5.2    PIXI_E_WS_CONTROL  §5.5
  *   PIXI_E_WS_MASK     §5.1     PIXI_E_WS_LEN     §5.2    PIXI_E_WS_TOO_BIG  over max
+ *   PIXI_E_WS_DEFLATE_BIT   RFC 7692 §6.1
  *
  * Of several faults the one in the earliest byte is told. */
-int pixi_vframe_read(struct pixi_cur *in, enum pixi_role from, uint64_t max, struct pixi_vframe *out);
+int pixi_vframe_read(struct pixi_cur *in, enum pixi_role from, enum pixi_vframe_packing may, uint64_t max,
+                     struct pixi_vframe *out);
 
 /* What to write. All zero but for the opcode: a correct frame of a client. */
 struct pixi_vframe_form {

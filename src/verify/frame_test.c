@@ -8,7 +8,7 @@ static int decode_server(struct pixi_cur *in, void *ctx)
     struct pixi_vframe f;
 
     (void)ctx;
-    return pixi_vframe_read(in, PIXI_SERVER, MAX, &f);
+    return pixi_vframe_read(in, PIXI_SERVER, PIXI_VFRAME_PLAIN, MAX, &f);
 }
 
 static int decode_client(struct pixi_cur *in, void *ctx)
@@ -16,7 +16,7 @@ static int decode_client(struct pixi_cur *in, void *ctx)
     struct pixi_vframe f;
 
     (void)ctx;
-    return pixi_vframe_read(in, PIXI_CLIENT, MAX, &f);
+    return pixi_vframe_read(in, PIXI_CLIENT, PIXI_VFRAME_PLAIN, MAX, &f);
 }
 
 static void heads(void **state)
@@ -81,7 +81,9 @@ static void round_trip(void **state)
 
             pixi_vframe_put(&b, &form, mask, pixi_cur_init(payload, lens[i]));
             c = pixi_buf_cur(&b);
-            assert_int_equal(pixi_vframe_read(&c, is_unmasked ? PIXI_SERVER : PIXI_CLIENT, MAX, &f), PIXI_OK);
+            assert_int_equal(
+                pixi_vframe_read(&c, is_unmasked ? PIXI_SERVER : PIXI_CLIENT, PIXI_VFRAME_PLAIN, MAX, &f),
+                PIXI_OK);
             assert_int_equal(pixi_cur_left(&c), 0);
             assert_int_equal(f.opcode, PIXI_VFRAME_BINARY);
             assert_int_equal(f.is_final, !(i & 1));

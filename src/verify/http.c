@@ -153,6 +153,8 @@ void pixi_vhttp_put_request(struct pixi_buf *b, const struct pixi_vhttp_offer *o
         pixi_buf_putf(b, "Sec-WebSocket-Protocol: %s\r\n", offer->subprotocol);
     if (offer->api_key)
         pixi_buf_putf(b, "Authorization: Bearer %s\r\n", offer->api_key);
+    if (offer->extensions)
+        pixi_buf_putf(b, "Sec-WebSocket-Extensions: %s\r\n", offer->extensions);
     pixi_buf_put_str(b, "\r\n");
 }
 
@@ -181,7 +183,8 @@ int pixi_vhttp_check_upgrade(const struct pixi_vhttp_head *h, const struct pixi_
     if (!pixi_vhttp_get(h, "Sec-WebSocket-Accept", 0, &value) ||
         !pixi_cur_equals(value, pixi_cur_str(accept)))
         return PIXI_E_WS_ACCEPT;
-    if (pixi_vhttp_get(h, "Sec-WebSocket-Extensions", 0, &value) && pixi_cur_left(&value))
+    if (!offer->extensions && pixi_vhttp_get(h, "Sec-WebSocket-Extensions", 0, &value) &&
+        pixi_cur_left(&value))
         return PIXI_E_WS_EXTENSION;
     if (!pixi_vhttp_get(h, "Sec-WebSocket-Protocol", 0, &value))
         return PIXI_OK;

@@ -44,6 +44,7 @@ struct pixi_vhttp_offer {
     const char *subprotocol; /* NULL: none */
     const char *api_key;     /* NULL: none */
     char nonce[25];          /* Sec-WebSocket-Key, NUL-terminated */
+    const char *extensions;  /* NULL: none; else the caller judges what is answered to them */
 };
 
 /* pixi_vhttp_put_request -- append the request to b. */

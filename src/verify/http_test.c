@@ -124,7 +124,8 @@ static void upgrades(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct pixi_vhttp_offer offer = {.subprotocol = rows[i].offered, .nonce = "dGhlIHNhbXBsZSBub25jZQ=="};
+        struct pixi_vhttp_offer offer = {
+            .subprotocol = rows[i].offered, .nonce = "dGhlIHNhbXBsZSBub25jZQ==", NULL};
         struct pixi_cur c = pixi_cur_str(rows[i].text);
         struct pixi_vhttp_head h;
 
@@ -140,7 +141,7 @@ static void request(void **state)
         "GET /api/v1 HTTP/1.1\r\nHost: h:8768\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Protocol: pixi.v1\r\nAuthorization: Bearer k\r\n\r\n";
-    struct pixi_vhttp_offer offer = {"h:8768", "/api/v1", "pixi.v1", "k", "dGhlIHNhbXBsZSBub25jZQ=="};
+    struct pixi_vhttp_offer offer = {"h:8768", "/api/v1", "pixi.v1", "k", "dGhlIHNhbXBsZSBub25jZQ==", NULL};
     struct pixi_buf b = pixi_buf_init(1000);
 
     (void)state;

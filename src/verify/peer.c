@@ -1,6 +1,7 @@
 #include "verify/peer.h"
 
 #include "base/base64.h"
+#include "verify/deflate.h"
 #include "verify/text.h"
 
 #include <openssl/rand.h>
@@ -92,8 +93,10 @@ int pixi_peer_open(struct pixi_peer *p, struct pixi_wires *ws, const struct pixi
     *p = (struct pixi_peer){.offer = {.authority = offer->authority,
                                       .target = offer->target,
                                       .subprotocol = offer->subprotocol,
-                                      .api_key = offer->api_key},
-                            .message = pixi_buf_init(PAYLOAD_MAX)};
+                                      .api_key = offer->api_key,
+                                      .extensions = offer->extensions},
+                            .message = pixi_buf_init(PAYLOAD_MAX),
+                            .inflated = pixi_buf_init(PAYLOAD_MAX)};
     rc = pixi_wire_dial(&p->wire, ws, offer->connect_ms);
     if (rc != PIXI_OK)
         return rc == PIXI_E_TLS ? rc : PIXI_E_CONNECT;
@@ -130,23 +133,40 @@ void pixi_peer_send_text(struct pixi_peer *p, struct pixi_cur text)
     pixi_peer_send(p, &(struct pixi_vframe_form){.opcode = PIXI_VFRAME_TEXT}, text);
 }
 
-/* Adds a data frame to the message under way. PIXI_OK: it is whole. PIXI_MORE: it is not. */
-static int add_frame(struct pixi_peer *p, const struct pixi_vframe *f)
+/* The message under way has come. */
+static int end_message(struct pixi_peer *p, struct pixi_event *out)
+{
+    struct pixi_cur bytes = pixi_buf_cur(&p->message);
+    int rc;
+
+    *out = (struct pixi_event){.opcode = p->opcode, .bytes = bytes};
+    if (p->is_compressed) {
+        pixi_buf_reset(&p->inflated);
+        if ((rc = pixi_vdeflate_unpack(bytes, &p->inflated)) != PIXI_OK)
+            return rc;
+        out->packed_len = pixi_cur_left(&bytes);
+        out->bytes = pixi_buf_cur(&p->inflated);
+    }
+    if (p->opcode == PIXI_VFRAME_TEXT && !pixi_vtext_is_utf8(out->bytes))
+        return PIXI_E_WS_UTF8;
+    p->opcode = 0;
+    return PIXI_OK;
+}
+
+/* Adds a data frame to the message under way. PIXI_OK: it is whole, out is set. PIXI_MORE: it is not. */
+static int add_frame(struct pixi_peer *p, const struct pixi_vframe *f, struct pixi_event *out)
 {
     if ((f->opcode == PIXI_VFRAME_CONTINUATION) != (p->opcode != 0))
         return PIXI_E_WS_FRAGMENT;
     if (p->opcode == 0) {
         p->opcode = f->opcode;
+        p->is_compressed = f->is_compressed;
         pixi_buf_reset(&p->message);
     }
     pixi_buf_put_cur(&p->message, f->payload);
     if (p->message.err)
         return p->message.err == PIXI_E_LIMIT ? PIXI_E_WS_TOO_BIG : p->message.err;
-    if (!f->is_final)
-        return PIXI_MORE;
-    if (p->opcode == PIXI_VFRAME_TEXT && !pixi_vtext_is_utf8(pixi_buf_cur(&p->message)))
-        return PIXI_E_WS_UTF8;
-    return PIXI_OK;
+    return f->is_final ? end_message(p, out) : PIXI_MORE;
 }
 
 static int take_control(struct pixi_peer *p, const struct pixi_vframe *f, struct pixi_event *out)
@@ -171,19 +191,13 @@ static int take_frame(struct pixi_peer *p, struct pixi_event *out, bool *is_shor
 {
     struct pixi_cur c = pixi_buf_cur(&p->wire.in);
     struct pixi_vframe f;
-    int rc = pixi_vframe_read(&c, PIXI_SERVER, PAYLOAD_MAX, &f);
+    int rc = pixi_vframe_read(&c, PIXI_SERVER, p->deflates ? PIXI_VFRAME_DEFLATED : PIXI_VFRAME_PLAIN,
+                              PAYLOAD_MAX, &f);
 
     *is_short = rc == PIXI_MORE;
     if (rc)
         return rc;
-    if (f.opcode & 8) {
-        rc = take_control(p, &f, out);
-    } else {
-        rc = add_frame(p, &f);
-        *out = (struct pixi_event){.opcode = p->opcode, .bytes = pixi_buf_cur(&p->message)};
-        if (rc == PIXI_OK)
-            p->opcode = 0;
-    }
+    rc = f.opcode & 8 ? take_control(p, &f, out) : add_frame(p, &f, out);
     pixi_wire_take(&p->wire, (size_t)(c.p - p->wire.in.bytes));
     return rc;
 }
@@ -208,6 +222,7 @@ static void release(struct pixi_peer *p)
 {
     pixi_buf_clear(&p->answer);
     pixi_buf_clear(&p->message);
+    pixi_buf_clear(&p->inflated);
 }
 
 void pixi_peer_close(struct pixi_peer *p)

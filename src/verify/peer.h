@@ -13,6 +13,9 @@ struct pixi_peer {
     struct pixi_vhttp_head head; /* borrows from answer */
     struct pixi_buf message;     /* a message that is being put together, or was given last */
     uint8_t opcode;              /* of the message under way; 0: none */
+    bool is_compressed;          /* it is */
+    bool deflates;               /* set by the owner: permessage-deflate was agreed on */
+    struct pixi_buf inflated;    /* a message that was compressed, given last */
     uint8_t control[125];        /* a control frame's payload, given last */
     uint64_t us;                 /* from the request to the answer */
 };
@@ -20,7 +23,7 @@ struct pixi_peer {
 /* How to open. */
 struct pixi_peer_offer {
     const char *authority, *target;
-    const char *subprotocol, *api_key; /* NULL: none */
+    const char *subprotocol, *api_key, *extensions; /* NULL: none */
     uint32_t connect_ms, upgrade_ms;
 };
 
@@ -45,13 +48,14 @@ struct pixi_event {
     uint8_t opcode;        /* PIXI_VFRAME_TEXT, _BINARY, _PONG or _CLOSE: pings are answered, and not told */
     struct pixi_cur bytes; /* borrowed until the next call; of a close frame: its reason */
     uint16_t code;         /* of a close frame; 1005: it has none */
+    size_t packed_len;     /* of a message that came compressed: in how many bytes; 0: it did not */
 };
 
 /* pixi_peer_next -- wait for the next event.
  *
  *   PIXI_OK | PIXI_E_TIMEOUT
  *   PIXI_E_WS_NO_CLOSE, PIXI_E_RESET, PIXI_E_TLS   the connection ended
- *   PIXI_E_WS_*                        the peer broke this rule of RFC 6455 */
+ *   PIXI_E_WS_*                        the peer broke this rule of RFC 6455 or RFC 7692 */
 int pixi_peer_next(struct pixi_peer *p, uint64_t deadline, struct pixi_event *out);
 
 /* pixi_peer_close -- send a close frame where that can be, and close. In any state.

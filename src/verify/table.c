@@ -22,6 +22,10 @@
     {                                                                                                        \
         id, "protocol", title, ADMITTED, INVALID, pixi_check_broken                                          \
     }
+#define NO_DEFLATE(id, title)                                                                                \
+    {                                                                                                        \
+        id, "protocol", title, ADMITTED | F(DEFLATES), INVALID, pixi_check_broken                            \
+    }
 #define NO_MQTT(id, title)                                                                                   \
     {                                                                                                        \
         id, "mqtt", title, MQTT, INVALID, pixi_check_mqtt_broken                                             \
@@ -76,6 +80,19 @@ static const struct pixi_verify_row rows[] = {
     BROKEN("close-utf8", "a close whose reason is not UTF-8 is refused"),
     {"length", "protocol", "a length that is not in its shortest form is refused", CALLS, INVALID,
      pixi_check_broken},
+    BROKEN("deflate-unasked", "compression that was not agreed on is refused"),
+    {"deflate", "protocol", "compression is agreed on as offered, or not at all", ADMITTED, 0,
+     pixi_check_deflate},
+    {"deflate-offer", "protocol", "an offer of it with a fault is not taken", ADMITTED | F(DEFLATES), INVALID,
+     pixi_check_deflate_offer},
+    {"deflate-text", "protocol", "a compressed message is understood", ADMITTED | F(ANSWERS) | F(DEFLATES), 0,
+     pixi_check_deflate_text},
+    {"deflate-pieces", "protocol", "so is one in fragments", ADMITTED | F(ANSWERS) | F(JOINS) | F(DEFLATES),
+     0, pixi_check_deflate_pieces},
+    NO_DEFLATE("deflate-control", "a ping that is marked as compressed is refused"),
+    NO_DEFLATE("deflate-again", "a continuation that is marked so is refused"),
+    NO_DEFLATE("deflate-data", "what cannot be inflated is refused"),
+    NO_DEFLATE("deflate-utf8", "compressed text that is not UTF-8 is refused"),
     {"reconnect", "reconnect", "after a lost connection a new one works", ADMITTED | F(PONGS), 0,
      pixi_check_reconnect},
     {"resume", "reconnect", "what was missed while away comes, once", RESUMES, 0, pixi_check_resume},

@@ -1,4 +1,5 @@
-/* oracle_ws.c -- two readings of RFC 6455, src/proto's and src/verify's, agree on the same bytes. Input: role, stream. */
+/* oracle_ws.c -- two readings of RFC 6455, src/proto's and src/verify's, agree on the same bytes. Input: role and
+ * whether compression was agreed on, stream. */
 #include "fuzz/fuzz.h"
 
 #include "base/utf8.h"
@@ -30,13 +31,14 @@ static void compare_payload(const struct pixi_ws_frame *f, const struct pixi_vfr
 }
 
 /* One frame; false when there is no more. */
-static bool compare(struct pixi_cur *in, enum pixi_role from)
+static bool compare(struct pixi_cur *in, enum pixi_role from, bool is_packed)
 {
     struct pixi_cur p = *in, v = *in;
     struct pixi_ws_frame f;
     struct pixi_vframe vf;
-    int rc = pixi_ws_frame_decode(&p, from, PIXI_WS_PLAIN, &f),
-        vrc = pixi_vframe_read(&v, from, INT64_MAX, &vf);
+    int rc = pixi_ws_frame_decode(&p, from, is_packed ? PIXI_WS_DEFLATED : PIXI_WS_PLAIN, &f);
+    int vrc =
+        pixi_vframe_read(&v, from, is_packed ? PIXI_VFRAME_DEFLATED : PIXI_VFRAME_PLAIN, INT64_MAX, &vf);
 
     if (rc == PIXI_OK && pixi_cur_left(&p) < f.payload_len)
         rc = PIXI_MORE;
@@ -44,7 +46,8 @@ static bool compare(struct pixi_cur *in, enum pixi_role from)
     if (rc != PIXI_OK)
         return false;
     fuzz_must(p.p == vf.payload.p && f.payload_len == pixi_cur_left(&vf.payload), "the same place");
-    fuzz_must(f.opcode == vf.opcode && f.is_final == vf.is_final && memcmp(f.mask, vf.mask, 4) == 0,
+    fuzz_must(f.opcode == vf.opcode && f.is_final == vf.is_final && f.is_compressed == vf.is_compressed &&
+                  memcmp(f.mask, vf.mask, 4) == 0,
               "the same frame");
     compare_payload(&f, &vf);
     *in = v;
@@ -57,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     uint8_t choices[2];
 
     fuzz_choices(&in, choices, sizeof choices);
-    while (compare(&in, choices[0] & 1 ? PIXI_SERVER : PIXI_CLIENT))
+    while (compare(&in, choices[0] & 1 ? PIXI_SERVER : PIXI_CLIENT, choices[0] & 2))
         ;
     return 0;
 }

@@ -114,7 +114,7 @@ def of_yaml():
 TARGETS = {
     "ws_reader": of_ws_reader,
     "ws_deflate": of_deflate,
-    "oracle_ws": of_ws,
+    "oracle_ws": of_ws_reader,
     "http_head": of_http,
     "mqtt_reader": of_mqtt,
     "oracle_mqtt": of_mqtt,

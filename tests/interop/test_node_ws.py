@@ -97,9 +97,11 @@ def test_their_close_codes(their_server, connect):
 
 def test_verify_against_their_echo_server(their_server, run, tmp_path):
     """Their server selects whatever is offered first: that it is no Pixi server is found out all the same."""
-    done = run(["pixi-ws-client", "--json", "verify", their_server().url()], cwd=tmp_path)
+    server = their_server(perMessageDeflate=True)
+    done = run(["pixi-ws-client", "--json", "verify", server.url()], cwd=tmp_path)
     report = json.loads(done.stdout)
     checks = {c["id"]: c for c in report["checks"]}
+    assert all(c["verdict"] == "ok" for name, c in checks.items() if name.startswith("deflate")), report
     assert done.returncode == 0 and report["verdict"] == "verified", report
     assert "echo (says pixi.v1)" in checks["upgrade"]["measured"]
     for name in ("echo-text", "echo-binary", "ping", "close", "fragments", "ping-between", "reconnect", "unmasked"):

@@ -178,9 +178,11 @@ def test_their_subprotocols_and_extensions(connect, run, tmp_path):
 
 
 def test_verify_against_their_echo_server(run, tmp_path):
-    with TheirServer() as server:
+    with TheirServer(compression="deflate") as server:
         done = run(["pixi-ws-client", "--json", "verify", server.url()], cwd=tmp_path)
     check_echo_report(done)
+    compression = [c for c in json.loads(done.stdout)["checks"] if c["id"].startswith("deflate")]
+    assert len(compression) == 9 and all(c["verdict"] == "ok" for c in compression), compression
 
 
 def check_echo_report(done):

@@ -130,6 +130,7 @@ class WebSocketServer(Peer):
     """RFC 6455, the server's side. `breaks` names the one rule it breaks; None: none."""
 
     subprotocols = ()
+    link = None  # what a connection is; None: Link
 
     def __init__(self, breaks=None, drip=False):
         super().__init__()
@@ -165,7 +166,7 @@ class WebSocketServer(Peer):
     async def handle(self, reader, writer):
         path, fields = await self.read_head(reader)
         no = self.refuse(fields)
-        link = Link(self, reader, writer)
+        link = (self.link or Link)(self, reader, writer)
         if no:
             link.put(no)
             await writer.drain()
@@ -225,11 +226,15 @@ class Link:
         self.put(frame(CLOSE, struct.pack("!H", code)))
         await self.writer.drain()
 
+    def may_compress(self, opcode):
+        """Whether RSV1 may stand on a frame of this opcode."""
+        return not self.server.is_strict("deflate-unasked")
+
     async def frame(self):
         strict = self.server.is_strict
         first, second = await self.reader.readexactly(2)
         opcode, size = first & 15, second & 127
-        if first & 0x70 and strict("reserved-bit"):
+        if first & 0x30 and strict("reserved-bit") or first & 0x40 and not self.may_compress(opcode):
             raise Broken(1002)
         if 3 <= opcode <= 7 and strict("opcode") or opcode > 10 and strict("opcode-control"):
             raise Broken(1002)

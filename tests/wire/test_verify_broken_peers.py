@@ -66,16 +66,16 @@ def check_form(report):
 
 
 def speaks_no_mqtt(report):
-    return all(c["verdict"] == "skipped" for c in report["checks"] if is_mqtt(c))
+    return all(c["verdict"] == "skipped" for c in report["checks"] if c["id"].startswith("mqtt"))
 
 
-def is_mqtt(check):
-    """Of a family that is skipped here: tests/wire/test_verify_mqtt.py."""
-    return check["id"].startswith("mqtt")
+def is_other(check):
+    """Of a family that has its own tests: test_verify_mqtt.py, test_verify_deflate.py."""
+    return check["id"].startswith(("mqtt", "deflate"))
 
 
 def ids(report, verdict):
-    return {c["id"] for c in report["checks"] if c["verdict"] == verdict and not is_mqtt(c)}
+    return {c["id"] for c in report["checks"] if c["verdict"] == verdict and not is_other(c)}
 
 
 def expect(report, failed, skipped, exit_code, layer, word):
@@ -186,7 +186,7 @@ def test_without_a_key_the_key_checks_are_skipped(verify):
     with peers.PixiServer() as peer:
         report = verify(peer.url)
     assert report["exit"] == 0
-    skipped = {c["id"]: c["reason"] for c in report["checks"] if c["verdict"] == "skipped" and not is_mqtt(c)}
+    skipped = {c["id"]: c["reason"] for c in report["checks"] if c["verdict"] == "skipped" and not is_other(c)}
     assert set(skipped) == NOT_PIXI | {"key", "key-missing", "key-wrong"}
     assert skipped["key"] == "there is no API key to send"
 
@@ -349,7 +349,7 @@ def test_the_way_to_a_connection(verify, free_port, case):
 
 def test_every_check_has_a_peer_that_fails_it(verify):
     with peers.PixiServer(key=KEY) as peer:
-        rows = {c["id"] for c in verify(peer.url, KEY)["checks"] if not is_mqtt(c)}
+        rows = {c["id"] for c in verify(peer.url, KEY)["checks"] if not is_other(c)}
     proved = {row for row, *_ in [*PIXI_BREAKS.values(), *ECHO_BREAKS.values()]}
     proved |= set().union(*(rows_of for rows_of, *_ in PIXI_BREAKS_SEVERAL.values()))
     proved |= {row for _, _, row, *_ in SETTINGS.values()}
