@@ -8,7 +8,6 @@ import time
 from local import Error, Gone, Local
 
 WINDOW = 64
-BURST = 8  # said without a rest
 
 
 class Link(Local):
@@ -25,12 +24,12 @@ class Link(Local):
 class Writer(threading.Thread):
     """Numbers to one topic, in order; each is said once. What was answered, what was not, and what was told later.
 
-    rest_s is what a message takes on average.
+    rest_s is what a message takes on average; `burst` of them are said without a rest.
     """
 
-    def __init__(self, socket, topic, rest_s=0.0):
+    def __init__(self, socket, topic, rest_s=0.0, burst=8):
         super().__init__(daemon=True)
-        self.socket, self.topic, self.rest_s = socket, topic, rest_s
+        self.socket, self.topic, self.rest_s, self.burst = socket, topic, rest_s, burst
         self.number, self.queued, self.refused, self.unknown = 0, {}, {}, set()
         self.is_over, self.fault, self.link = False, None, None
 
@@ -61,8 +60,8 @@ class Writer(threading.Thread):
                 link.said += 1
                 if len(calls) >= WINDOW:
                     self._take(link, calls, next(iter(calls)))
-                if self.rest_s and self.number % BURST == 0:
-                    time.sleep(random.uniform(0, 2 * self.rest_s * BURST))
+                if self.rest_s and self.number % self.burst == 0:
+                    time.sleep(random.uniform(0, 2 * self.rest_s * self.burst))
             while calls:
                 self._take(link, calls, next(iter(calls)))
         finally:

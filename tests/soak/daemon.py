@@ -25,7 +25,7 @@ import storm  # noqa: E402
 from local import Gone, Local  # noqa: E402
 from rpc import Rpc  # noqa: E402
 
-WRITERS, PATIENCE_S = 20, 120
+WRITERS, BURST, PATIENCE_S = 20, 64, 120
 
 
 class Program:
@@ -112,6 +112,13 @@ def wait_empty(socket):
         time.sleep(0.05)
 
 
+def wait_for_some(writers, count):
+    """Until so many are on their way, or a while: a kill while nothing is shows little, and that is most of the time."""
+    until = time.monotonic() + 0.5
+    while sum(w.unacknowledged() for w in writers) < count and time.monotonic() < until:
+        time.sleep(0)
+
+
 def run(bin_dir, folder, seed, seconds=math.inf, rounds=math.inf, rest_s=0.004, say=print):
     """Kills until the time is over, or so many were made. The faults, as texts."""
     rng = random.Random(seed)
@@ -119,7 +126,7 @@ def run(bin_dir, folder, seed, seconds=math.inf, rounds=math.inf, rest_s=0.004, 
     place, server, daemon, socket = prepare(bin_dir, folder)
     server.start()
     daemon.start()
-    writers = [storm.Writer(socket, f"storm/{i}", rest_s) for i in range(WRITERS)]
+    writers = [storm.Writer(socket, f"storm/{i}", rest_s, BURST) for i in range(WRITERS)]
     kills, open_at_kill = {"daemon": 0, "server": 0}, []
     try:
         for writer in writers:
@@ -128,6 +135,7 @@ def run(bin_dir, folder, seed, seconds=math.inf, rounds=math.inf, rest_s=0.004, 
         while time.monotonic() < until and len(open_at_kill) < rounds:
             time.sleep(rng.uniform(0.05, 0.9))  # this is the fault, not a wait for something
             name, victim = rng.choice([("daemon", daemon), ("daemon", daemon), ("server", server)])
+            wait_for_some(writers, rng.choice([0, 1, 20, 100]))
             open_at_kill.append(sum(w.unacknowledged() for w in writers))
             victim.kill()
             kills[name] += 1
