@@ -332,6 +332,10 @@ def test_who_does_not_read_answers_is_not_read_from(hub, daemon, row):
     with machine.local(reads=False) as deaf, machine.local() as other:
         deaf.sock.setblocking(False)
         line = b'{"jsonrpc":"2.0","id":1,"method":"info"}\n' * 1000
+        while not other.call("status")["programs"]["not_reading"]:  # a full buffer may be the daemon's being busy
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    deaf.sock.send(line)
         with pytest.raises(BlockingIOError):
             while True:
                 deaf.sock.send(line)
