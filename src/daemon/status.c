@@ -98,13 +98,16 @@ static void put_failure(const struct pixi_daemon *d, struct pixi_json_out *w)
     pixi_json_close_object(w);
 }
 
-/* Programs that do not read what they were answered. */
+/* Programs that are not read from until they have read what they were answered. */
 static uint64_t count_deaf(const struct pixi_daemon *d)
 {
     uint64_t count = 0;
 
-    for (struct pixi_list *l = d->conns.next; l != &d->conns; l = l->next)
-        count += !pixi_daemon_has_room(PIXI_LIST_ITEM(l, struct pixi_daemon_conn, in_daemon), 0);
+    for (struct pixi_list *l = d->conns.next; l != &d->conns; l = l->next) {
+        const struct pixi_daemon_conn *c = PIXI_LIST_ITEM(l, struct pixi_daemon_conn, in_daemon);
+
+        count += c->tcp.is_paused && pixi_tcp_waiting(&c->tcp) > 0;
+    }
     return count;
 }
 
