@@ -358,7 +358,7 @@ async function cut() {
   client.subscribe("event/#", {
     onHistoryLost: () => console.log("history lost"),
     onMessage: (message) => (message.topic === "event/end" ? process.exit(0) : console.log(`got ${message.payload}`)),
-    onSubscribed: () => console.log("open"),
+    onSynced: () => console.log("open"), // before that a cut costs what is published until it is healed
   });
   client.start();
 }
